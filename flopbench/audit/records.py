@@ -150,12 +150,9 @@ class ClaimHead(Record, frozen=True, kw_only=True):
 
     Attributes:
         id: unique within its file.
-        what: what the number is.
         printed: the number with its digits as printed.
-        unit: as printed (``GFLOPS/video``).
         read_as: what a unit with two readings counts here, if known.
         reason: why it is off, if known.
-        note: always shown.
     """
 
     id: Text
@@ -171,8 +168,6 @@ class Claim(ClaimHead, frozen=True, kw_only=True):
     """One printed number.
 
     Attributes:
-        derivation: how to recompute it.
-        components: what it needs prices for, by name.
         where: file and claim, for messages.
     """
 
@@ -267,7 +262,6 @@ class Derived:
     Attributes:
         value: in the claim's unit, exact.
         low: the lowest value that the rounding of the printed inputs allows; ``value`` if exact.
-        high: the highest value.
         text: the derivation spelled out.
         notes: what qualifies it: sources, misprints, scaling.
         stated: a whole number in it that may be wrong.

@@ -73,14 +73,12 @@ class Budget:
 
     Attributes:
         match: glob over names of entries.
-        metric: what is limited.
         limit: the most that is allowed, inclusive, in MACs, elements, MACs per video or seconds;
             None for no limit.
         limit_text: the limit as it was written (``4.2 GMACs``).
         max_increase: share of the baseline that the cost may grow by (0.02 is 2 %).
         min_delta: growth of at most this amount passes, in the unit of ``limit``.
         gate: what a violation means; ``advisory`` never fails.
-        note: for the developer who exceeds the budget.
         line: its line in the configuration, 0 for a default.
     """
 
@@ -106,9 +104,7 @@ class Config:
     Attributes:
         path: the configuration file as messages name it.
         root: the folder of that file; models, logs and the baseline are found from there.
-        entries: in the order of the file.
         budgets: in the order of the file; the last that matches an entry and a metric counts.
-        counter: the counter whose MACs are guarded.
         baseline: path of the baseline, relative to ``root``.
         notes: notices about the file itself.
     """
@@ -128,7 +124,6 @@ class ModuleCost:
 
     Attributes:
         path: dotted path, ``""`` for the model itself.
-        type: class name.
         activations: elements that its dense operators wrote.
         calls: how often its operators ran.
         ops: names of its operators, sorted.
@@ -154,8 +149,6 @@ class ModelCost:
     """What a model costs.
 
     Attributes:
-        input: the input as resolved.
-        counter_version: version of the library that counted.
         convention: what one unit of ``total`` is.
         dense_macs: multiply-accumulates of the dense operators, of one sample.
         total: the figure that the counter itself gives.
@@ -194,9 +187,6 @@ class LogCost:
     """What a policy costs, from its log.
 
     Attributes:
-        policy_log: the log as the configuration names it.
-        counter_version: version of the library that counted.
-        rule: ``exact`` or ``published``.
         macs_per_video: the mean.
         videos: number of videos, None for a published distribution.
         events: what an average video is charged for; the sum of times × costs × prices is

@@ -109,9 +109,7 @@ class ModuleChange:
     Attributes:
         path: its path now, or its old one where it is gone; ``""`` is the model itself.
         old_path: its path in the baseline where that differs, else empty.
-        type: class name.
         added_macs: dense MACs now minus before.
-        cause: why it changed.
         detail: what exactly, in a few words (``weight 64x64x3x3 -> 128x64x3x3``).
         follows: whether the change is derived: it only results from another module's (a wider
             input, fewer or more positions), which is the one to look at.
@@ -182,7 +180,6 @@ class Split:
     Attributes:
         choices: MACs per video because the policy's mix changed.
         unit_costs: MACs per video because the costs of its networks changed.
-        leading: the part with the larger absolute value.
         events: one per action; they sum to the whole.
     """
 
@@ -203,8 +200,6 @@ class EntryResult:
         state: the worst of its metrics' states.
         modules: the five modules that grew most (shrank most, where the entry is better): those
             that started the change first, then the derived ones.
-        more_modules: how many more changed.
-        split: why a policy's cost changed.
         notes: further remarks (a library changed a total but no dense MACs; gaps).
         source: ``file:line`` to look at: the class of the first module, else the configuration.
         reason: why it is not comparable or could not be measured, else empty.

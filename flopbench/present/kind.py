@@ -94,7 +94,6 @@ class Kind(Generic[P, Data]):
     Attributes:
         make: returns what is drawn; its ``ax`` is where, for ``plot``.
         takes: kind of file -> the argument that takes such files.
-        options: on the command line.
         log_options: groups of options that make up the argument ``choices``.
     """
 

@@ -71,18 +71,8 @@ class Overheads(Saved, frozen=True, kw_only=True):
     """One calibration; fields that a replay has, too, are the same.
 
     Attributes:
-        method: as the log's header names it, else its file.
-        source: the log's file name.
-        videos: number of videos replayed.
         components: component -> the network that ran.
         modes: mode -> arrangement.
-        settings: the user's settings.
-        clocks: the primary and the secondary clock.
-        runs: one per process that finished.
-        device: the machine.
-        notes: remarks printed with the figures.
-        failure: why the process after the last of ``runs`` failed; empty if none did.
-        summary: the figures; not read back.
     """
 
     schema: int = SCHEMA

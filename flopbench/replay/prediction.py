@@ -52,9 +52,7 @@ class Prediction:
     """What a log takes.
 
     Attributes:
-        method: the log's.
         setting: how its components were timed.
-        facts: of the machine.
         ms_per_video: mean milliseconds of a video.
         ms_per_frame: per sampled frame; None where a sample has no frames.
         interval_ms: 95 %, of ``ms_per_video``; None where a component was timed in one process,

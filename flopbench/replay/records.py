@@ -40,7 +40,6 @@ class ReplayPart(Record, frozen=True, kw_only=True):
         dense_macs: multiply-accumulates of one run, by the reference counter.
         arm_runs: runs as an arm (network of an action) in all videos.
         policy_runs: runs as a policy network or LSTM in all videos.
-        note: remark printed with it.
     """
 
     spec: str
@@ -140,7 +139,6 @@ class ModeRun(Record, frozen=True, kw_only=True):
         baseline: the uniform program; items are its steps, or videos.
         unit: component -> calls of a full batch; items are the component's.
         latencies: (round, video, seconds on the primary clock) until a video was done.
-        executed: what a round ran.
     """
 
     full: list[Row]

@@ -38,14 +38,11 @@ class TimedComponent:
     """A component of the log, or something that is charged beside them, with its measured time.
 
     Attributes:
-        spec: what was timed.
         run_s: seconds of one run, a call's time divided by its batch.
         repeat_s: where a repeat is expected (95 %); None from a single process.
         joules: of one run; None where energy was not measured.
         verdict: of its row, with the reasons in ``note``.
         runs_per_video: how often it runs in a video.
-        ms_per_video: what that takes.
-        share: of the total.
     """
 
     spec: str

@@ -48,7 +48,6 @@ class Workload(Record, frozen=True, kw_only=True):
         exits: names of the exits.
         tasks: the distinct tasks, in order of first appearance.
         videos: the visits of each video, in order.
-        steps: sampled steps of all videos.
     """
 
     actions: tuple[str, ...]

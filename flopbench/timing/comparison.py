@@ -44,7 +44,6 @@ class TimeComparison:
 
     Attributes:
         a: the row that the ratio is relative to.
-        b: the other one.
         a_s: headline of a, seconds per call.
         b_s: headline of b.
         ratio: time of b / time of a; for paired rows the median over processes of the median

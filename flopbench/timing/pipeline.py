@@ -32,8 +32,6 @@ class Clip(Record, frozen=True, kw_only=True):
     """A video, or a folder of images, that can be decoded.
 
     Attributes:
-        path: the file or the folder.
-        kind: which of the two.
         codec: of the video, or the formats of the images.
         colours: pixel format of the decoded frames; empty for images, which are decoded to RGB.
         size: height x width of its frames, px (``720x1280``), or ``mixed sizes``.

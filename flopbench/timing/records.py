@@ -130,7 +130,6 @@ class Operator(Record, frozen=True, kw_only=True):
     Attributes:
         name: torch's (``aten.convolution``).
         family: of those that share a roof (``convolution``, ``pointwise``).
-        calls: how many there were.
         macs: dense multiply-accumulates of one of them, of the whole batch.
         read_bytes: that one of them must read, wherever they are.
         written_bytes: that one of them must write.

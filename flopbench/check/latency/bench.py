@@ -30,7 +30,6 @@ class Bench:
 
     Attributes:
         file: the accepted rows; empty where there is no file.
-        effort: how much to measure.
         devices: (device, dtype) -> its facts on this machine.
     """
 

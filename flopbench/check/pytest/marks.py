@@ -30,13 +30,11 @@ class Asked:
     """What the marks of one test ask for.
 
     Attributes:
-        name: node id of the test.
         file: its file, relative to pytest's root folder.
         line: its line, from 1.
         budgets: one for each metric of a model.
         guarded: whether growth over the baseline is limited.
         input: the input of a module returned without one.
-        counter: the counter whose MACs are guarded.
     """
 
     name: str

@@ -26,7 +26,6 @@ class Drawing:
     """A figure's data, and how it is drawn.
 
     Attributes:
-        data: what is drawn.
         draw: draws it on axes: labels, ticks and legend included.
         height_in: style -> the height that a figure of that width needs, inches.
     """

@@ -65,12 +65,10 @@ class ClassBars:
 
     Attributes:
         of: what shares are shares of: ``frames``, or ``records`` for exits.
-        runs: their names.
         whole: bars of all videos, one a run.
         classes: bars of each class, one a run, the first class on top.
         stacked: what is drawn as one segment, and the parts in it.
         unseen: segments that process no frame.
-        words: what the logs call their samples and steps.
     """
 
     bars: Bars

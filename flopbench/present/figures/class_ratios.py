@@ -61,10 +61,8 @@ class Classes:
         others: further actions that process frames without running their own network.
         classes: those drawn, the first on top.
         views: of all videos.
-        whole: all videos, classes or not.
         notes: what qualifies the ratios.
         warnings: from reading, and where the figure departs from the request.
-        words: what the log calls its samples and steps.
     """
 
     run: str

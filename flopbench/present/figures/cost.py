@@ -74,9 +74,7 @@ class Cost:
         scale: the unit of all costs, counts being MACs.
         edges: of the bins, one more than bins; empty without bins.
         values: the costs of bars, ascending; empty without bars.
-        width: of each bin.
         bins_by: how the width was chosen.
-        prices: counter, version, table.
         charged: sentences on components that are not charged by default.
     """
 

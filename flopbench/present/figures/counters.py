@@ -68,7 +68,6 @@ class ModelBars:
 
     Attributes:
         reference: the counter whose dense MACs the others are compared with.
-        dense_macs: its dense MACs.
         agreed: whether two libraries give them.
         failures: counter -> why it could not count.
     """

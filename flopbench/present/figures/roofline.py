@@ -59,7 +59,6 @@ class RoofGroup:
 
     Attributes:
         name: what distinguishes it from the other groups.
-        whole: its full name.
         flops_per_s: fastest matrix product that was measured.
         bytes_per_s: fastest copy that was measured, reads and writes together.
         peak_flops_per_s: dense, from the data sheet; None where unknown, as for bytes.

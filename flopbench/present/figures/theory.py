@@ -57,7 +57,6 @@ class TheoryGroup:
 
     Attributes:
         name: what distinguishes it from the other groups.
-        whole: its full name.
         line: None with too few points, or where time falls as MACs grow.
         ranks: rank correlation of time with (MACs, activations); None where undefined.
     """

@@ -19,15 +19,12 @@ class Tradeoff:
     """Points, logs first, and how they are drawn.
 
     Attributes:
-        log_scale: whether the axis of the cost is logarithmic.
         reference: the point that own points are set against; empty for none.
         own_named: whether own points were named; else they are the logs.
-        show_front: whether the front is drawn.
         terms: sentences on where costs come from: counter, rule, machine.
         differences: sentences on how far logs are from the reference.
         notes: sentences on individual points.
         inverted: log's name -> those that cost more GFLOPS, but take less time by prediction.
-        words: what the logs call their samples and steps.
     """
 
     points: tuple[TradeoffPoint, ...]

@@ -31,14 +31,11 @@ class Usage:
     """Runs side by side.
 
     Attributes:
-        runs: in the order given.
         actions: the bars: every action of any run, grouped by stream; the group of a stream's small
             ones comes last, if requested.
         wholes: of each bar, what its share is part of: see ``Share.whole``.
         groups: bar -> the actions that it draws together.
         grouped_below: the share below which actions are grouped; None where not requested.
-        of: what the shares are shares of.
-        warnings: from reading.
     """
 
     runs: tuple[UsageOfRun, ...]

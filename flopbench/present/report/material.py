@@ -48,7 +48,6 @@ class InputFile:
         name: as given; for a shard, the shard's name.
         kind: see ``policy.file_kinds``.
         sha256: of its bytes, in hexadecimal.
-        size: bytes.
         made_with: what it records about the environment that it was made in.
     """
 

@@ -25,7 +25,6 @@ class Table:
 
     Attributes:
         name: of its files, without suffix; never taken from a log.
-        grid: what is shown.
         unrounded: CSV text of the numbers behind it; empty where another table has them.
         short: a narrower version for LaTeX; None for ``grid``.
     """
@@ -42,10 +41,8 @@ class ReportFigure:
 
     Attributes:
         name: of its files, without suffix.
-        caption: title, sentences, alternative text.
         svg: for the page, at the width of a printed page.
         narrow: the same at column width, for small screens.
-        pdf: for papers.
         csv: the numbers behind it, unrounded.
     """
 
@@ -80,8 +77,6 @@ class Part:
 
     Attributes:
         title: a heading; empty for none.
-        lines: paragraphs.
-        tables: those that the verbs print.
         figures: those that could be drawn.
         lists: heading -> sentences, such as the figures left out, each with a reason.
         warnings: what makes its numbers questionable; shown with the summary.
@@ -119,7 +114,6 @@ class CostReport:
     """The whole report.
 
     Attributes:
-        title: of the page.
         headlines: the numbers that it begins with.
         summary: the main findings, one sentence each.
         warnings: what makes numbers questionable.

@@ -47,8 +47,6 @@ class Layout:
 
     Attributes:
         per_line: cells of a full line.
-        cell_in: side of a cell.
-        text_in: height of a line of text.
         full_px: side of an input that fills its cell; None where the log gives no sizes.
     """
 

@@ -65,9 +65,7 @@ class Frames:
 
     Attributes:
         full_px: side of an input that fills its cell, px; None where the log gives no sizes.
-        name: of the run.
         charged: components that are not charged by default; empty for none.
-        sentences: of the caption.
     """
 
     films: tuple[Film, ...]

@@ -63,7 +63,6 @@ class Film:
         label: its labels, by name.
         prediction: the predicted class, by name.
         right: whether the prediction is one of the labels; None where one of them is missing.
-        exit: name of the exit taken.
         gflops_per_video: cost of the video, all of its views.
         drawn: how many of its steps are drawn, from the first one.
         streams: stream -> its decisions up to the last step that is drawn; a log without streams

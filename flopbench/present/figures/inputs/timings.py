@@ -49,7 +49,6 @@ class TimedRow:
     Attributes:
         machine: what the figure calls the machine; machines whose timings cannot be compared have
             different names.
-        summary: headline, interval, verdict.
     """
 
     row: Timing
