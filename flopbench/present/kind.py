@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from inspect import cleandoc, signature
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from flopbench.policy.file_kinds import PLURALS
 from flopbench.present.figures.inputs.files import called
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as MatplotlibAxes
 
     from flopbench.present.draw.drawing import Drawing
     from flopbench.present.figures.caption import FigureData
@@ -38,6 +38,9 @@ KINDS: Mapping[str, str] = {
 
 LogOptions = Literal["preset", "meaning", "prices", "bootstrap", "cluster", "reading", "shares"]
 """A group of the options that verbs share which read logs: see ``cli/policy_options.py``."""
+
+Axes: TypeAlias = "MatplotlibAxes"
+"""Where a figure is drawn: for type hints, without importing matplotlib."""
 
 P = ParamSpec("P")
 Data = TypeVar("Data", bound="FigureData")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
 from flopbench.core.errors import InputError, Remark
@@ -45,10 +45,7 @@ from flopbench.present.figures.ratios import (
     resolutions_of,
     video_sums,
 )
-from flopbench.present.kind import NAMES, Option, kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import NAMES, Axes, Option, kind
 
 MOST_LOGS = 4
 """More cannot be told apart in one row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.errors import InputError, Remark
@@ -21,10 +21,7 @@ from flopbench.present.figures.charged import COLUMN, charged_as, charged_senten
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import Log, NamedRun, left_out, priced, videos_text
 from flopbench.present.figures.usage import check_number
-from flopbench.present.kind import NAMES, Option, kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import NAMES, Axes, Option, kind
 
 MOST_STEPS = 1000
 """Steps of a cumulative distribution that are drawn; a column is some 1000 dots wide in print."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flopbench.core.errors import Remark, distinct
 from flopbench.core.units import CONVENTION, Scale, plural, scale_of
@@ -24,10 +23,7 @@ from flopbench.present.figures.inputs.profiles import (
     in_order,
     profiled,
 )
-from flopbench.present.kind import kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import Axes, kind
 
 MOST_FAMILIES = 8
 """The style has this many looks; the smallest families beyond are drawn together."""

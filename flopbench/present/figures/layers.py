@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
@@ -16,10 +15,7 @@ from flopbench.policy.file_kinds import PROFILES
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.profiles import Profiles, doubt_of, in_order, profiled
-from flopbench.present.kind import Option, kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import Axes, Option, kind
 
 FEWEST_BARS, MOST_BARS = 5, 20
 """The number of bars that the default depth aims for: fewer show no shape, more fill a column."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
 from flopbench.policy.file_kinds import TIMINGS
@@ -23,11 +22,8 @@ from flopbench.present.figures.inputs.timings import (
     how_timed,
     timed_models,
 )
-from flopbench.present.kind import kind
+from flopbench.present.kind import Axes, kind
 from flopbench.timing.peaks import no_peak_reason, peak_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BY = ("machine", "threads", "dtype")
 """What one pair of roofs applies to."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import plural
@@ -28,10 +27,7 @@ from flopbench.present.figures.inputs.timings import (
     how_timed,
     timed_models,
 )
-from flopbench.present.kind import Option, kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import Axes, Option, kind
 
 BY = ("machine", "threads", "dtype", "batch", "options")
 """What one line applies to: everything but the model."""

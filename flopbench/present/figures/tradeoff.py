@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.compare import dominates
@@ -47,12 +46,9 @@ from flopbench.present.figures.tradeoff_points import (
     without_source,
 )
 from flopbench.present.figures.tradeoff_series import Series, named_points, with_own, with_series
-from flopbench.present.kind import NAMES, Option, kind
+from flopbench.present.kind import NAMES, Axes, Option, kind
 from flopbench.replay.records import Replay
 from flopbench.timing.file import TimingFile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LOG_FROM = 4.0
 """Costs this many times apart are drawn on a logarithmic axis; nearer ones on a linear one."""

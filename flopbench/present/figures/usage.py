@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import Words, common_words, number_of
@@ -17,10 +17,7 @@ from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import Log, counted, left_out, logs_of, videos_text
 from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
-from flopbench.present.kind import NAMES, Option, kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import NAMES, Axes, Option, kind
 
 MOST_RUNS = 8
 """The style has this many distinct colours, hatches and markers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flopbench.core.errors import Remark
 from flopbench.core.statistics import Ends
@@ -21,13 +20,10 @@ from flopbench.present.figures.inputs.replays import (
     machine_text,
     terms_of,
 )
-from flopbench.present.kind import NAMES, Option, kind
+from flopbench.present.kind import NAMES, Axes, Option, kind
 from flopbench.replay.against import Against, Prices, against, load_prices
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 from flopbench.replay.waterfall import PARTS_MEANING
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PREDICTED = "predicted"

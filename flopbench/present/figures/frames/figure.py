@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -50,10 +50,7 @@ from flopbench.present.figures.frames.rows import (
 )
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import priced, videos_text
-from flopbench.present.kind import Option, kind
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from flopbench.present.kind import Axes, Option, kind
 
 MOST_FRAMES = 64
 """Steps that a row shows by default."""
