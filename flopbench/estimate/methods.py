@@ -172,8 +172,7 @@ def names_of(
 
 def names_of_logs(logs: Sequence[LogCounts | ShareCounts], given: Sequence[str] = ()) -> list[str]:
     """Name logs, as ``names_of``."""
-    headers = [counts.plan.header for counts in logs]
-    datasets = [" ".join(part for part in (h.dataset, h.split) if part) for h in headers]
+    datasets = [counts.plan.header.data for counts in logs]
     return names_of(list(map(method_name, logs)), datasets, [c.source for c in logs], given)
 
 

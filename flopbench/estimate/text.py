@@ -94,8 +94,7 @@ def _figures_grid(run: Run) -> Grid:
         "rule": [one.rule for one in shown],
         **_means(run, shown, [ends, *[None] * (len(shown) - 1)], apart=True),
     }
-    header, prices = run.header, run.prices
-    what = " ".join(part for part in (header.dataset, header.split) if part)
+    prices, what = run.prices, run.header.data
     version = f" {prices.version}" if prices.version else ""
     caption = [
         CONVENTION,

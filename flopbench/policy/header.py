@@ -129,6 +129,11 @@ class Header(Record, frozen=True, kw_only=True, omit_defaults=True):
     shard: Shard | None = None
 
     @property
+    def data(self) -> str:
+        """The dataset and its split, as far as they are named."""
+        return " ".join(part for part in (self.dataset, self.split) if part)
+
+    @property
     def words(self) -> Words:
         """What text calls a sample and a step: a video of frames where the log does not say."""
         if self.sample_unit is None and self.step_unit in {None, *STEPS_OF_VIDEOS}:

@@ -5,7 +5,7 @@ decisions, by measured times, and overheads beside them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,9 +91,14 @@ def predict_mode(
         (overheads.settings, overheads.device, overheads_name),
         (found.setting, found.facts, file_name),
     )
-    networks = {name: str(one.spec) for name, one in specs.items()}
-    warnings = (*found.warnings, *_of_other_networks(overheads, networks, overheads_name))
-    return replace(found, mode=mode, warnings=warnings)
+    known = set(overheads.components.values())
+    text = f"did not run when {overheads_name} was measured: its overhead may differ"
+    others = [
+        Remark(f"{one.spec} {text}", name)
+        for name, one in specs.items()
+        if str(one.spec) not in known
+    ]
+    return replace(found, mode=mode, warnings=(*found.warnings, *others))
 
 
 def sizes_of(*called: Counter[tuple[str, int]]) -> dict[str, dict[int, int]]:
@@ -135,15 +140,3 @@ def _timed(one: Overhead) -> TimedComponent:
     return TimedComponent(
         spec="overhead", run_s=one.host_s, repeat_s=one.repeat_s, joules=None, verdict=""
     )
-
-
-def _of_other_networks(
-    overheads: Overheads, networks: Mapping[str, str], name: str
-) -> list[Remark]:
-    """Warn of networks that were not among those of the calibration."""
-    known = set(overheads.components.values())
-    return [
-        Remark(f"{spec} did not run when {name} was measured: its overhead may differ", component)
-        for component, spec in networks.items()
-        if spec not in known
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.statistics import FEWEST_PROCESSES, Ends
 from flopbench.core.tables import Tables
-from flopbench.core.units import milliseconds, plural
+from flopbench.core.units import milliseconds, number_of, plural
 from flopbench.replay.overheads import Overhead, Overheads, overheads_of
 
 MEANING = (
@@ -22,10 +22,7 @@ def overheads_tables(file: Overheads) -> Tables:
     ]
     own, done = file.settings, len(file.runs)
     many = f"{file.videos} {plural(file.videos, 'video')}"
-    how = [file.device.name, own.dtype, f"{own.threads} {plural(own.threads or 2, 'thread')}"]
-    how += ["channels last"] if own.channels_last else []
-    how += ["torch.compile"] if own.compiled else []
-    said = f"{', '.join(how)}; {file.clocks[0]}; {done} {plural(done, 'process', 'processes')}."
+    said = f"{own.text(file.device.name)}; {file.clocks[0]}; {number_of(done, 'process')}."
     titles = [
         f"{title}{part}"
         for part in (" per decision", " per fragment")

@@ -19,6 +19,7 @@ import msgspec
 from flopbench.core.errors import DataError
 from flopbench.core.files import check_schema, read_json, write_atomic
 from flopbench.core.records import Count, NonNegative, Positive, Record, decode
+from flopbench.core.units import number_of
 from flopbench.timing.devices import DeviceFacts
 
 SCHEMA = 1
@@ -98,6 +99,22 @@ class Settings(Record, frozen=True, kw_only=True):
         """As ``TimingSpec.options``."""
         names = {"channels last": self.channels_last, "compiled": self.compiled}
         return ", ".join(name for name, chosen in names.items() if chosen)
+
+    def text(self, machine: str) -> str:
+        """Return what times depend on, as captions list it, from the machine on."""
+        threads = "" if self.threads is None else number_of(self.threads, "thread")
+        layout = "channels last" if self.channels_last else ""
+        compiler = "torch.compile" if self.compiled else ""
+        return ", ".join(filter(None, (machine, self.dtype, threads, layout, compiler)))
+
+    def repeats_text(self, processes: int) -> str:
+        """Return how often everything was measured: ``3 processes × 2 rounds``."""
+        return f"{number_of(processes, 'process')} × {number_of(self.rounds, 'round')}"
+
+    @property
+    def frames_text(self) -> str:
+        """What was replayed on."""
+        return "random frames" if self.frames is None else f"frames of {self.frames}"
 
 
 class Executed(Record, frozen=True, kw_only=True):

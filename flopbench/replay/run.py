@@ -272,7 +272,7 @@ def _what_was_logged(counts: LogCounts, workload: Workload) -> dict[str, Any]:
     decisions, exits = workload.decided()
     return {
         "method": method_name(counts),
-        "dataset": " ".join(part for part in (header.dataset, header.split) if part),
+        "dataset": header.data,
         "source": str(replace(source, first=source.name)),
         "videos": len(workload.videos),
         "steps": workload.steps,

@@ -15,6 +15,7 @@ from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
 from flopbench.replay.parts import timed_specs
 from flopbench.replay.prediction import TICK_S, Prediction, predict, prediction_data
+from flopbench.replay.timed import differing_keys
 from flopbench.timing.file import TimingFile
 
 
@@ -77,11 +78,10 @@ def _check_alike(
     first: Prediction, other: Prediction, methods: tuple[str, str], file_name: str
 ) -> None:
     """Refuse times of two settings, which cannot be set side by side."""
-    pairs = zip(first.setting._fields, first.setting, other.setting, strict=True)
-    differ = [f"{key} {a or 'none'}, {b or 'none'}" for key, a, b in pairs if a != b]
-    if differ:
+    if first.setting != other.setting:
+        differ = differing_keys([first.setting, other.setting])
         raise InputError(
-            f"{file_name} has {' and '.join(methods)} in different settings: {'; '.join(differ)}",
+            f"{file_name} has {' and '.join(methods)} in different settings: {differ}",
             "choose one: --batch N, --dtype TYPE, or a file of one run",
         )
 

@@ -234,16 +234,8 @@ def _line(replay: Replay, mode: str, own: ModeFigures) -> tuple[object, ...]:
 
 
 def _settings(replay: Replay) -> str:
-    own, done = replay.settings, len(replay.runs)
-    parts = [replay.device.name, own.dtype]
-    if own.threads is not None:
-        parts.append(f"{own.threads} {plural(own.threads, 'thread')}")
-    parts += ["channels last"] if own.channels_last else []
-    parts += ["torch.compile"] if own.compiled else []
-    frames = "random frames" if own.frames is None else f"frames of {own.frames}"
-    torch = replay.device.facts.get("torch.version")
+    own, torch = replay.settings, replay.device.facts.get("torch.version")
     return (
-        f"{', '.join(parts)}; {done} {plural(done, 'process', 'processes')} × {own.rounds} "
-        f"{plural(own.rounds, 'round')}, {frames}, random weights, seed {own.seed}"
-        + (f"; torch {torch}." if torch else ".")
+        f"{own.text(replay.device.name)}; {own.repeats_text(len(replay.runs))}, {own.frames_text}, "
+        f"random weights, seed {own.seed}" + (f"; torch {torch}." if torch else ".")
     )

@@ -98,14 +98,14 @@ def rows_in_one_setting(
         return setting, {name: rows[spec] for name, spec in wanted.items()}
     if whole:
         raise InputError(
-            f"{file_name} has the components in several settings: {_differing(whole)}",
+            f"{file_name} has the components in several settings: {differing_keys(whole)}",
             "choose one: --batch N, --dtype TYPE, or a file of one run",
         )
     anywhere = {spec for rows in found.values() for spec in rows}
     missing = sorted(name for name, spec in wanted.items() if spec not in anywhere)
     if not missing:
         raise InputError(
-            f"{file_name} has no setting with all components: {_differing(found)}",
+            f"{file_name} has no setting with all components: {differing_keys(found)}",
             "times add up only where they were taken alike; time them together: "
             "flopbench latency --for LOG -o timings.json",
         )
@@ -215,7 +215,7 @@ def _setting(row: Timing, file: TimingFile) -> Setting:
     return Setting(machine, what.device, what.dtype, what.threads, what.batch, what.options)
 
 
-def _differing(settings: Iterable[Setting]) -> str:
+def differing_keys(settings: Iterable[Setting]) -> str:
     """Name the keys in which settings differ, with their values."""
     every = list(settings)
     parts = []

@@ -83,8 +83,7 @@ def _joined(
     by_log: dict[str, NamedReplay] = {}
     warnings, used = [], set()
     for one in found:
-        header = one.run.header
-        dataset = " ".join(part for part in (header.dataset, header.split) if part)
+        dataset = one.run.header.data
         matching = [
             r for r in read if (r.replay.method, r.replay.dataset) == (one.run.method, dataset)
         ]

@@ -97,7 +97,8 @@ def accuracies_of(
     runs, names = [one.run for one in found], [one.name for one in found]
     inverted: dict[str, list[str]] = {}
     if len(runs) > 1:
-        place = next((n for n, one in enumerate(found) if reference in _names(one)), None)
+        called = [(one.name, str(one.run.source)) for one in found]
+        place = next((n for n, own in enumerate(called) if reference in own), None)
         result = compare(
             runs,
             choices,
@@ -137,10 +138,6 @@ def accuracies_of(
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign, as figures print it."""
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _names(one: NamedRun) -> tuple[str, str]:
-    return one.name, str(one.run.source)
 
 
 def cost_scale(points: Sequence[TradeoffPoint], cost: Cost) -> Scale:

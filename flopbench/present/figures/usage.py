@@ -10,7 +10,6 @@ from typing import get_args
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import Words, common_words, number_of
-from flopbench.estimate.charges import Rule
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
@@ -214,7 +213,8 @@ def usage(
     given = logs_of(log)
     check_number(len(given))
     found = counted(given, choices, names=names)
-    rules = [_rule(one, choices) for one in given]
+    asked = (choices or Choices()).rule
+    rules = [asked or (one.primary.rule if isinstance(one, Run) else None) for one in given]
     runs = tuple(usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
     bars, groups = _bars(runs, group_below)
     return Usage(
@@ -235,11 +235,6 @@ def check_number(runs: int) -> None:
             f": {runs} runs; at most {MOST_RUNS} in one figure can be told apart",
             "draw several figures",
         )
-
-
-def _rule(log: Log, choices: Choices | None) -> Rule | None:
-    chosen = (choices or Choices()).rule
-    return log.primary.rule if chosen is None and isinstance(log, Run) else chosen
 
 
 def _bars(

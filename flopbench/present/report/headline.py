@@ -32,7 +32,8 @@ def headlines_of(material: Material, comparison: Comparison | None) -> tuple[Hea
     replays = [replay for _, replay in material.replays]
     found, joined = [], []
     for one in _leading(material.runs, comparison):
-        own = [replay for replay in replays if _key(replay) == _key_of(one.run)][:1]
+        whose = method_name(one.run.counts), one.run.header.data
+        own = [replay for replay in replays if (replay.method, replay.dataset) == whose][:1]
         last = _speedup(own[0]) if own else _share(one.run)
         numbers = (_cost(one.run), _accuracy(one, material, comparison), last)
         found.append(Headline(name=one.name, numbers=tuple(n for n in numbers if n is not None)))
@@ -120,12 +121,3 @@ def _rounded(value: float, ends: Ends | None, most: int) -> tuple[str, str]:
     digits = interval_decimals([(ends[1] - ends[0]) / 2] if ends else [], most)
     sure = f"95 %: {ends[0]:.{digits}f} to {ends[1]:.{digits}f}" if ends else ""
     return f"{value:,.{digits}f}", sure
-
-
-def _key(replay: Replay) -> tuple[str, str]:
-    return replay.method, replay.dataset
-
-
-def _key_of(run: Run) -> tuple[str, str]:
-    header = run.header
-    return method_name(run.counts), " ".join(p for p in (header.dataset, header.split) if p)

@@ -256,8 +256,7 @@ def _made_with(kind: str, read: Any) -> str:
     if kind == REPLAY:
         return f"{_device(read.device.name, read.device.facts)}; log {read.source}"
     header = read.header
-    what = " ".join(part for part in (header.dataset, header.split) if part)
-    said = {"method": header.method, "data": what, "preset": header.preset}
+    said = {"method": header.method, "data": header.data, "preset": header.preset}
     parts = [f"{name} {value}" for name, value in said.items() if value]
     parts += [] if header.seed is None else [f"seed {header.seed}"]
     return f"its header says: {', '.join(parts)}" if parts else "its header does not say"

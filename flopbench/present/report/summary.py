@@ -95,7 +95,7 @@ def _profiles(explanation: Explanation) -> str:
 def _run(one: NamedRun) -> str:
     run = one.run
     main, ci = run.primary, run.interval
-    what = " ".join(part for part in (run.header.dataset, run.header.split) if part)
+    what = run.header.data
     on = f" on {what}" if what and what not in one.name else ""
     costs, words = costs_of([run]), run.header.words
     ends = None if ci is None else ci.ends

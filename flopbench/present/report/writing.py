@@ -74,7 +74,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
                     os.rename(stage, folder)
         except OSError as error:
             raise InputError(f"cannot write {folder}: {error.strerror}") from None
-        return _left_over(folder, files)
+        found = [
+            path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_file()
+        ]
+        ours = sorted(name for name in found if _OURS.fullmatch(name) and name not in files)
+        return (*ours, *sorted(path.name for path in folder.glob(f"{STAGE}*") if path.is_dir()))
 
 
 def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
@@ -85,12 +89,6 @@ def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
     with stopping.held():
         for name in files:
             os.replace(stage / name, folder / name)
-
-
-def _left_over(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
-    found = [path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_file()]
-    ours = sorted(name for name in found if _OURS.fullmatch(name) and name not in files)
-    return (*ours, *sorted(path.name for path in folder.glob(f"{STAGE}*") if path.is_dir()))
 
 
 def _is_report(folder: Path) -> bool:

@@ -44,6 +44,7 @@ def counters_drawing(counters: Counters) -> Drawing:
             if heading:
                 _write(ax, name, y, style, weight="bold")
             y += heading
+            totals = [bar.total for bar in model.bars]
             for bar in model.bars:
                 _draw_bar(ax, counters, bar, y + BAR_AT, unit)
                 _draw_dense(ax, model, y + BAR_AT, unit)
@@ -55,7 +56,7 @@ def counters_drawing(counters: Counters) -> Drawing:
                 _write(ax, "could not count it", y + BAR_AT, style)
                 names[y + BAR_AT] = failed
                 y += 1
-            longest = max([longest, *(n / unit for n in _amounts(model))])
+            longest = max(longest, *(n / unit for n in (model.dense_macs, *totals)))
         short = [shortened(name, LONGEST_NAME) for name in names.values()]
         name_rows(ax, list(names), short, "counter", ends=(y - 0.4, -0.6))
         ax.set_xlim(0, (longest or 1) * ROOM)
@@ -84,12 +85,6 @@ def _legend(counters: Counters) -> list[tuple[Artist, str]]:
     references = dict.fromkeys(model.reference for model in counters.models)
     line = Line2D([], [], color=INK, linewidth=0.9)
     return [*entries, (line, f"dense MACs ({', '.join(references)})")]
-
-
-def _amounts(model: ModelBars) -> list[int]:
-    """Return what the axis must include of a model, MACs."""
-    dense = [model.dense_macs] if model.dense_macs else []
-    return [*(bar.total for bar in model.bars), *dense]
 
 
 def _draw_bar(ax: Axes, counters: Counters, bar: CounterBar, place: float, unit: float) -> None:

@@ -46,7 +46,8 @@ def theory_drawing(theory: Theory) -> Drawing:
             [point.name for point in points],
             chosen_style(ax),
             legend=_legend(theory),
-            endings=["" if point.factor is None else _factor(point.factor) for point in points],
+            # Two digits: a repeat would seldom agree in more.
+            endings=[f"  {float(f'{p.factor:.2g}'):.12g}×" if p.factor else "" for p in points],
         )
 
     return Drawing(
@@ -87,11 +88,6 @@ def _reach(point: TheoryPoint) -> tuple[float, ...]:
     own = point.one.seconds
     line = () if point.factor is None else (own / point.factor,)
     return (own, *(point.one.summary.interval_s or ()), *line)
-
-
-def _factor(factor: float) -> str:
-    """Return a factor with two digits: a repeat would seldom agree in more."""
-    return f"  {float(f'{factor:.2g}'):.12g}×"
 
 
 def _draw_group(ax: Axes, theory: Theory, group: TheoryGroup, own: Look) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flopbench.core.errors import InputError, near_match
-from flopbench.core.units import plural
+from flopbench.core.units import number_of
 from flopbench.estimate.methods import names_of
 from flopbench.policy.file_kinds import REPLAY
 from flopbench.present.figures.inputs.files import read_all, several
@@ -66,17 +66,10 @@ def terms_of(replay: Replay) -> dict[str, str]:
 
 def machine_text(replay: Replay) -> str:
     """Say where and how a replay was measured, in one line."""
-    terms, own = terms_of(replay), replay.settings
-    parts = [terms["device"], terms["dtype"]]
-    if own.threads is not None:
-        parts.append(f"{own.threads} {plural(own.threads, 'thread')}")
-    parts += ["channels last"] if own.channels_last else []
-    parts += ["torch.compile"] if own.compiled else []
-    parts += [] if terms["torch"] == "unknown" else [f"torch {terms['torch']}"]
-    done = len(replay.runs)
-    frames = "random frames" if own.frames is None else f"frames of {own.frames}"
+    own, torch = replay.settings, replay.device.facts.get("torch.version")
+    version = f", torch {torch}" if torch else ""
     return (
-        f"{', '.join(parts)}; {terms['clock']}; {done} {plural(done, 'process', 'processes')} × "
-        f"{own.rounds} {plural(own.rounds, 'round')}, {replay.videos:,} "
-        f"{plural(replay.videos, 'video')}, {frames}"
+        f"{own.text(replay.device.name)}{version}; {replay.clocks[0]}; "
+        f"{own.repeats_text(len(replay.runs))}, {number_of(replay.videos, 'video')}, "
+        f"{own.frames_text}"
     )
