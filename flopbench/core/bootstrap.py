@@ -3,6 +3,9 @@
 Videos that belong together are drawn as whole clusters. What is drawn is then a ratio, the sum over
 the drawn clusters divided by the number of their videos, and the percentiles are expanded for the
 effective number of clusters, as ``expanded_bootstrap`` does for processes.
+
+Intervals of costs are drawn from sorted videos: their order, in which a log or the parts of one
+were read, does not matter to the last bit.
 """
 
 from __future__ import annotations
@@ -76,6 +79,7 @@ def interval(
     n = drawn_units(len(costs_macs), clusters)
     if n < 2 or not resamples:
         return None
+    costs_macs, clusters = _in_one_order(costs_macs, clusters)
     known = None if clusters is None else n
     if n > largest:
         return _limit(float(costs_macs.mean()), _squared_error(costs_macs, clusters), seed, known)
@@ -100,14 +104,29 @@ def difference_interval(
     units = [drawn_units(len(costs), own) for costs, own in sides]
     if min(units) < 2 or not resamples:
         return None
+    sides = [_in_one_order(*side) for side in sides]
     if max(units) > LARGEST_BOOTSTRAP:
-        difference = float(costs_b.mean()) - float(costs_a.mean())
-        return _limit(difference, sum(_squared_error(*side) for side in sides), seed)
+        mean_a, mean_b = (float(costs.mean()) for costs, _ in sides)
+        return _limit(mean_b - mean_a, sum(_squared_error(*side) for side in sides), seed)
     a, b = (
         drawn_means(costs, own, resamples=resamples, seed=seed + n)
         for n, (costs, own) in enumerate(sides)
     )
     return _drawn(ends_of(b - a, *clusters), resamples, seed)
+
+
+def _in_one_order(costs: Any, clusters: Any) -> tuple[Any, Any]:
+    """Return videos sorted by cost, and their clusters numbered by sum and size."""
+    import numpy as np
+
+    if clusters is None:
+        return np.sort(costs), None
+    order = np.argsort(costs)
+    costs, clusters = costs[order], clusters[order]
+    sums, sizes = np.bincount(clusters, weights=costs), np.bincount(clusters)
+    number: Any = np.empty(len(sums), np.int64)
+    number[np.lexsort((sizes, sums))] = np.arange(len(sums))
+    return costs, number[clusters]
 
 
 def drawn_units(videos: int, clusters: Any = None) -> int:
@@ -157,7 +176,7 @@ def _squared_error(costs: Any, clusters: Any = None) -> float:
         return float(costs.var()) / len(costs)
     import numpy as np
 
-    off = np.bincount(clusters, weights=costs - costs.mean())
+    off = np.sort(np.bincount(clusters, weights=costs - costs.mean()))
     return float(off @ off) / len(costs) ** 2
 
 

@@ -57,33 +57,39 @@ def charge_items(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[Charg
     return list(items)
 
 
-def record_items(counts: LogCounts, rule: Rule = "exact") -> Iterator[ChargeItem[Any]]:
-    """Yield the same items for each of n records: times are (n,) arrays.
+def record_items(
+    counts: LogCounts, rule: Rule = "exact", *, of_videos: bool = False
+) -> Iterator[ChargeItem[Any]]:
+    """Yield the same items for each of n records, or of n videos: times are (n,) arrays.
 
     A charge per video is put on its first record.
     """
     import numpy as np
 
     plan = counts.plan
+
+    def own(times: Any) -> Any:
+        return counts.of_videos(times) if of_videos else times
+
     once: Any = np.ones(counts.records)
     first = once
     if counts.video is not None:
         first = np.zeros(counts.records)
         first[counts.first_records] = 1
     if rule == "exact":
-        decisions = (counts.decisions[:, i] for i in range(len(plan.actions)))
+        decisions = (own(counts.decisions[:, i]) for i in range(len(plan.actions)))
     else:
-        decisions = (counts.frames[:, i] / a.span for i, a in enumerate(plan.actions))
+        decisions = (own(counts.frames[:, i]) / a.span for i, a in enumerate(plan.actions))
     exits = range(0 if counts.exits is None else len(plan.exits))
     extra = {} if counts.counts is None else plan.header.components or {}
     yield from _charged(
         plan,
         decisions=decisions,
-        exits=(counts.exits == i for i in exits),
-        steps=counts.steps,
-        views=once,
-        samples=first,
-        counts={name: counts.counts[:, i] for i, name in enumerate(extra)},
+        exits=(own(counts.exits == i) for i in exits),
+        steps=own(counts.steps),
+        views=own(once),
+        samples=own(first),
+        counts={name: own(counts.counts[:, i]) for i, name in enumerate(extra)},
     )
 
 

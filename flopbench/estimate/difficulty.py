@@ -77,7 +77,7 @@ def _levels(counts: LogCounts, measure: str, costs_macs: Any) -> Levels:
 
     if measure == COST:
         note = "circular: the groups are made from the cost itself, so harder must cost more"
-        groups, ties = _thirds(costs_macs, LEVELS)
+        groups, ties = _thirds(costs_macs, LEVELS, counts)
         if counts.video is not None:
             groups = {k: np.flatnonzero(np.isin(counts.video, v)) for k, v in groups.items()}
         return Levels(groups=groups, note=_joined(note, ties), thirds=True)
@@ -124,16 +124,42 @@ def _check_views(counts: LogCounts, measure: str, groups: Sequence[Any]) -> None
         )
 
 
-def _thirds(values: Any, names: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Cut (n,) values into thirds; return the indices of each, and a note on ties."""
+def _thirds(
+    values: Any, names: Sequence[str], counts: LogCounts | None = None
+) -> tuple[dict[str, Any], str]:
+    """Cut (n,) values into thirds; return the indices of each, and a note on ties.
+
+    With ``counts``, of n videos, ties do not depend on the order of the log.
+    """
     import numpy as np
 
     order = np.argsort(values, kind="stable")
     parts = [part for part in np.array_split(order, len(names)) if len(part)]
-    tied = any(values[a[-1]] == values[b[0]] for a, b in pairwise(parts))
-    ties = "equal values fall on both sides of a cut, in the order of the log" if tied else ""
+    tied = {values[a[-1]] for a, b in pairwise(parts) if values[a[-1]] == values[b[0]]}
+    for value in tied:
+        if counts is None:
+            break
+        same = np.flatnonzero(values[order] == value)
+        among = order[same]
+        order[same] = among[np.lexsort(_told_apart(counts, among))]  # the parts are views of it
+    how = "in the order of the log" if counts is None else "sorted by their decisions"
+    ties = f"equal values fall on both sides of a cut, {how}" if tied else ""
     groups = {k: np.sort(part) for k, part in zip(names, parts, strict=False)}
     return groups, ties
+
+
+def _told_apart(counts: LogCounts, videos: Any) -> list[Any]:
+    """Return arrays that tell some videos (k,) apart: their counts and, where known, their ids."""
+    import numpy as np
+
+    columns = [np.ones(counts.records), counts.steps, *counts.frames.T]
+    columns += [] if counts.decisions is None else [*counts.decisions.T]
+    columns += [] if counts.counts is None else [*counts.counts.T]
+    if counts.exits is not None:
+        columns += [counts.exits == i for i in range(len(counts.plan.exits))]
+    keys = [counts.of_videos(column)[videos] for column in columns]
+    names = counts.video_ids
+    return keys if names is None else [np.array([names[i] for i in videos]), *keys]
 
 
 def _by_value(counts: LogCounts, measure: str, values: Any, present: Any) -> Levels:

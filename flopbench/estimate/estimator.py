@@ -307,8 +307,8 @@ def video_costs(counts: LogCounts, prices: PriceList, rule: Rule = "exact") -> A
     """Return (videos,) float64 MACs of each video, in order of first appearance."""
     import numpy as np
 
-    macs: Any = np.zeros(counts.records)
-    for item in record_items(counts, rule):
+    macs: Any = np.zeros(counts.videos)
+    for item in record_items(counts, rule, of_videos=True):
         if unit := float(_macs(item.costs, prices)):
             macs += item.times * unit
-    return macs if counts.video is None else np.bincount(counts.video, weights=macs)
+    return macs

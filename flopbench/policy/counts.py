@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -74,6 +75,9 @@ class LogCounts:
         ids: names of the records, if requested.
         first_ids: names of the first records; empty where the source has no records.
         at_random: whether the decisions were dealt out again among the records.
+        in_order: whether the records are in the order of the log.
+        odd_runs: how many runs no policy with the declared spans could make.
+        first_odd_run: where the first one is.
     """
 
     plan: Plan
@@ -91,6 +95,9 @@ class LogCounts:
     ids: Sequence[str] | None = None
     first_ids: Sequence[str] = ()
     at_random: bool = False
+    in_order: bool = True
+    odd_runs: int = 0
+    first_odd_run: str = ""
     warnings: tuple[Remark, ...] = ()
     source: Source = Source()
 
@@ -120,6 +127,17 @@ class LogCounts:
             return self.ids
         return [self.ids[i] for i in self.first_records.tolist()]
 
+    def of_videos(self, numbers: Any) -> Any:
+        """Return (videos,) sums of (n,) numbers, over the records of a video in any order."""
+        import numpy as np
+
+        if self.video is None:
+            return numbers
+        if numbers.dtype.kind != "f":  # sums of integers are exact
+            return np.bincount(self.video, weights=numbers)
+        order = np.argsort(numbers)
+        return np.bincount(self.video[order], weights=numbers[order])
+
     def totals(self, chosen: Any = None) -> Totals:
         """Add up all records, or those that ``chosen`` (k,) indexes."""
         import numpy as np
@@ -137,7 +155,8 @@ class LogCounts:
         counts: dict[str, float] = {}
         if self.counts is not None:
             names = self.plan.header.components or {}
-            counts = dict(zip(names, map(float, part(self.counts).sum(axis=0)), strict=True))
+            columns = part(self.counts).T.tolist()
+            counts = dict(zip(names, map(math.fsum, columns), strict=True))
         records = self.records if chosen is None else len(chosen)
         return Totals(
             videos=records if self.video is None else len(np.unique(part(self.video))),
