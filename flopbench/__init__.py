@@ -22,6 +22,7 @@ _HOME = {
         "flopbench.counting.cost_row": "CostRow",
         "flopbench.counting.table": "CostTable",
         "flopbench.estimate.runs": "Choices Run run_of_log run_of_counts",
+        "flopbench.estimate.reducing": "reduce_log",
         "flopbench.models.spec": "ModelSpec parse_spec",
         "flopbench.policy.header": "Header",
         "flopbench.policy.logger": "PolicyLogger",

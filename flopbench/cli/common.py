@@ -169,11 +169,11 @@ def inputs_of(args: argparse.Namespace) -> list[Path]:
     from flopbench.policy.shards import find_files
 
     own, found = vars(args), list[Path]()
-    for option in ("files", "logs", "policy_log"):
+    for option in ("files", "logs", "policy_log", "counts"):
         for name in own.get(option) or ():
             with contextlib.suppress(FlopbenchError):  # reported later, by the verb
                 found += find_files([name], complete=False)
-    more = [own.get(option) for option in ("table", "preset", "frames", "counts")]
+    more = [own.get(option) for option in ("table", "preset", "frames")]
     more += own.get("times") or ()
     return found + [Path(name) for name in more if isinstance(name, str)]
 

@@ -53,8 +53,10 @@ def add_parser(verbs: Any) -> None:
     )
     parser.group("input").add_argument(
         "--counts",
+        nargs="+",
         metavar="FILE",
-        help="ready-made counts instead: CSV or Parquet with video, label, action, n",
+        help="counts instead: parts that 'flopbench log reduce' wrote, in any order, or one CSV or "
+        "Parquet file with video, label, action, n; globs work",
     )
     add_pricing(parser)
     add_cluster(parser)

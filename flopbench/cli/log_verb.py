@@ -1,4 +1,4 @@
-"""``flopbench log``: show policy logs, check them, convert one form into another."""
+"""``flopbench log``: show policy logs, check them, convert one form into another, reduce them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def add_parser(verbs: Any) -> None:
     """Add the verb and its subcommands to the command line."""
     parser = verbs.add_parser(
         "log",
-        help="validate, convert or show policy logs",
-        description="Check, convert or show policy logs; docs/policy-log.md describes the forms.",
+        help="validate, convert, reduce or show policy logs",
+        description="Check, convert, reduce or show policy logs; docs/policy-log.md has the forms.",
     )
     parts = parser.add_subparsers(dest="part", metavar="ACTION", required=True)
     validate = parts.add_parser(
@@ -52,6 +52,24 @@ def add_parser(verbs: Any) -> None:
         "--seed", type=int, default=0, metavar="N", help="seed of --random (default: 0)"
     )
     convert.set_defaults(run=run_convert)
+    reduce = parts.add_parser(
+        "reduce",
+        help="write what shards of a log add up to, one part of its counts",
+        description=(
+            "Count a log, or some of its shards, into a small Parquet file. 'flopbench estimate "
+            "--counts' merges such parts, in any order, into exactly what the whole log gives."
+        ),
+    )
+    _add_files(reduce)
+    reduce.group("output").add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="the part, such as part0.counts"
+    )
+    reduce.group("reading the log").add_argument(
+        "--cluster",
+        metavar="COLUMN",
+        help="keep this column of the log's 'extra', for --cluster of estimate; id:SEP needs none",
+    )
+    reduce.set_defaults(run=run_reduce)
     head = parts.add_parser(
         "head",
         help="show the header and the first samples",
@@ -120,6 +138,24 @@ def run_convert(args: argparse.Namespace) -> int:
     count = convert(log, Path(args.output))
     warn(log.warnings())
     sys.stdout.write(f"{args.output}: {_samples(count)}\n")
+    return EXIT_OK
+
+
+def run_reduce(args: argparse.Namespace) -> int:
+    """Write a part of a log's counts."""
+    from flopbench.estimate.reducing import reduce_log
+
+    check_output(args)
+    counts = reduce_log(
+        args.files,
+        args.output,
+        preset=args.preset,
+        cluster=args.cluster,
+        duplicates=args.duplicates,
+        allow_truncated=args.allow_truncated,
+    )
+    warn(counts.warnings)
+    sys.stdout.write(f"{args.output}: {_samples(counts.records)}\n")
     return EXIT_OK
 
 

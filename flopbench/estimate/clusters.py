@@ -26,6 +26,7 @@ COLUMN = "cluster"
 """Under this name a counted log has the cluster of each record."""
 ID_PREFIX = "id:"
 ID_HINT = "id:/ takes what stands before the last / of an id"
+NO_CLUSTERS = "clusters are named by the samples of a log: by a column of 'extra', or by their ids"
 FEWEST_CLUSTERS = 10
 """With fewer, an interval holds the truth less often than in 92 of 100 cases (simulated)."""
 SUSPICIOUS_CORRELATION = 0.3
@@ -113,6 +114,22 @@ class Gathered:
         """The fields of samples that this needs, besides ids."""
         return [] if self._mark else ["extra"]
 
+    @property
+    def kept(self) -> str | None:
+        """The column of ``extra`` that this needs; None where ids are enough."""
+        return None if self._mark else self._column
+
+    def texts(self) -> list[str]:
+        """Return the clusters by their codes, as text.
+
+        Raises:
+            InputError: two of them, such as 1 and "1", have the same text.
+        """
+        found = {_text(value): value for value in self._codes}
+        if len(found) < len(self._codes):
+            raise InputError(f"--cluster {self._column}: a text and a number are written alike")
+        return list(found)
+
     def _of_block(self, block: Block) -> Any:
         """Return (n,) codes, -1 where a record has no cluster."""
         import numpy as np
@@ -164,6 +181,12 @@ class Gathered:
         raise InputError(f"{counts.source}: no {one} has {what}", hint)
 
 
+def _text(value: Any) -> str:
+    """Return a value as text, equal numbers alike: 1, 1.0 and true are one cluster."""
+    whole = not isinstance(value, str) and float(value).is_integer()
+    return str(int(value) if whole else value)
+
+
 def clusters_of(counts: LogCounts, column: str) -> Clusters:
     """Return the clusters of a log's videos, from those of its records.
 
@@ -194,7 +217,7 @@ def clusters_of(counts: LogCounts, column: str) -> Clusters:
 
 def signs_of_clusters(counts: LogCounts, costs_macs: Any) -> tuple[Remark, ...]:
     """Return a warning where videos look as if they belonged together; (videos,) costs."""
-    correlation = lag1(costs_macs)
+    correlation = lag1(costs_macs) if counts.in_order else 0.0
     enough = STANDARD_ERRORS / math.sqrt(len(costs_macs))
     alike = correlation > max(SUSPICIOUS_CORRELATION, enough)
     found = _shared_prefixes(counts)

@@ -15,7 +15,13 @@ from flopbench.core.tables import Shown
 from flopbench.core.workers import Progress
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule
-from flopbench.estimate.clusters import Clusters, Gathered, clusters_of, signs_of_clusters
+from flopbench.estimate.clusters import (
+    NO_CLUSTERS,
+    Clusters,
+    Gathered,
+    clusters_of,
+    signs_of_clusters,
+)
 from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
@@ -23,8 +29,6 @@ from flopbench.estimate.price_rows import table_command
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.policy.counts import LogCounts, ShareCounts, Source
 from flopbench.policy.plan import Plan, plan_of
-
-NO_CLUSTERS = "clusters are named by the samples of a log: by a column of 'extra', or by their ids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -167,21 +171,39 @@ def run_of_log(
 
 
 def run_of_counts(
-    path: str | Path, choices: Choices | None = None, *, progress: Progress | None = None
+    patterns: str | Path | Sequence[str | Path],
+    choices: Choices | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Run:
-    """Estimate what a run cost, from ready-made counts (``policy.ready``).
+    """Estimate what a run cost, from the parts of its counts or from ready-made counts.
+
+    Args:
+        patterns: the parts that ``reduce_log`` wrote, in any order: files or globs; or one file of
+            ready-made counts (``policy.ready``).
+        choices: as for ``run_of_log``, but for what needs scores or columns of the log.
+        progress: called before each measurement.
 
     Raises:
-        InputError: as ``run_of_log``; or clusters are chosen.
-        DataError: as ``run_of_log``.
+        InputError: as ``run_of_log``; or a choice that needs the log.
+        DataError: as ``run_of_log``; or a record that two parts hold.
         MeasureError: as ``run_of_log``.
+
+    Example:
+        >>> print(run_of_counts("parts/*.counts"))
     """
-    from flopbench.policy.ready import read_counts
+    from flopbench.estimate.reducing import merged_counts
 
     choices = choices or Choices()
-    if choices.cluster is not None:
-        raise InputError(f"{path} holds ready-made counts: --cluster needs the log", NO_CLUSTERS)
-    return _run(read_counts(Path(path), preset=choices.preset), choices, progress, [path])
+    if choices.by == "difficulty" and choices.difficulty != COST:
+        raise InputError(
+            f"--difficulty {choices.difficulty} needs the log",
+            f"counts have no scores, and no columns of 'extra'; --difficulty {COST} needs neither",
+        )
+    counts = merged_counts(
+        patterns, preset=choices.preset, cluster=choices.cluster, duplicates=choices.duplicates
+    )
+    return _run(counts, choices, progress, patterns)
 
 
 def counts_of_log(

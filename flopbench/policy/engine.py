@@ -53,11 +53,11 @@ class Gatherer:
         self._odd_runs = 0
         self._first_odd_run = ""
 
-    def add(self, block: Block) -> None:
-        """Count one block."""
+    def add(self, block: Block, counted: Tally | None = None) -> None:
+        """Count one block, or take what it adds up to where that is known."""
         if not block.size:
             return
-        result = tally(block, self._plan, self._report)
+        result = counted or tally(block, self._plan, self._report)
         self._check_lengths(block, result)
         self._own_spans |= result.own_spans
         self._first_odd_run = self._first_odd_run or result.first_odd_run
@@ -200,22 +200,28 @@ class Gatherer:
             columns={name: self._joined(f"column {name}") for name in self._makers},
             ids=self._ids,
             first_ids=self._first_ids,
+            odd_runs=self._odd_runs,
+            first_odd_run=self._first_odd_run,
             warnings=self.warnings(),
             source=source,
         )
 
     def warnings(self) -> tuple[Remark, ...]:
         """Return what is odd without being wrong."""
-        if not self._odd_runs:
-            return ()
-        more = f"; {self._odd_runs:,} such runs in all" if self._odd_runs > 1 else ""
-        return (
-            Remark(
-                f"{self._first_odd_run}, is impossible for that span before the end of a "
-                f"sample{more}. Each started decision is charged. Rows drawn independently look "
-                "like this, and so does a wrong span"
-            ),
-        )
+        return odd_runs_remark(self._odd_runs, self._first_odd_run)
+
+
+def odd_runs_remark(number: int, first: str) -> tuple[Remark, ...]:
+    """Return the warning about runs that no policy with the declared spans could make."""
+    if not number:
+        return ()
+    more = f"; {number:,} such runs in all" if number > 1 else ""
+    return (
+        Remark(
+            f"{first}, is impossible for that span before the end of a sample{more}. Each started "
+            "decision is charged. Rows drawn independently look like this, and so does a wrong span"
+        ),
+    )
 
 
 def _hashes(block: Block) -> Any:

@@ -41,10 +41,10 @@ def find_files(patterns: str | Path | Sequence[str | Path], *, complete: bool = 
             raise InputError(f"no policy log matches {pattern!r}", "check the name")
         if own[0].is_dir():
             raise InputError(f"cannot read {own[0]}: it is a directory", "name files or a glob")
-        found += sorted(own, key=_shard_key)
+        found += sorted(own, key=shard_key)
     found = list(dict.fromkeys(found))
     if complete:
-        _check_complete(found)
+        check_complete(found)
     return found
 
 
@@ -54,11 +54,12 @@ def _shards_of(path: Path) -> list[Path]:
     return list(path.parent.glob(pattern)) if path.parent.is_dir() else []
 
 
-def _shard_key(path: Path) -> Any:
+def shard_key(path: str | Path) -> Any:
+    """Return what sorts files by the numbers in their names."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
-def _check_complete(paths: list[Path]) -> None:
+def check_complete(paths: Sequence[Path]) -> None:
     """Refuse numbered sets with a gap, and shards of one name from sets of different sizes."""
     sets: dict[tuple[Path, str, str], dict[str | None, list[int]]] = {}
     for path in paths:

@@ -198,6 +198,9 @@ class ParquetReader(Reader):
         """Return column -> SQL type."""
         rows = self._fetched("DESCRIBE SELECT * FROM read_parquet(?)")
         columns = {str(row[0]): str(row[1]) for row in rows}
+        if {"video", "frames", "decisions"} <= set(columns):
+            hint = f"flopbench estimate --counts {self.path}"
+            raise InputError(f"{self.path} holds counts, not samples", hint)
         check_columns(columns, str(self.path))
         return columns
 

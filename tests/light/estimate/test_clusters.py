@@ -123,6 +123,22 @@ def test_clusters_cover_the_mean_as_often_as_they_say() -> None:
     assert alone / 800 <= 0.75
 
 
+@pytest.mark.parametrize("largest", [10, 10_000])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_intervals_do_not_depend_on_the_order_of_videos(largest: int, clustered: bool) -> None:
+    """Bit for bit, drawn or in the limit; clusters may be numbered in any way, too."""
+    rng = np.random.default_rng(3)
+    costs = np.exp(rng.normal(size=400)).round(2) * 1e9 / 3
+    clusters = rng.integers(0, 40, 400) if clustered else None
+    order, number = rng.permutation(400), rng.permutation(40)
+    again = None if clusters is None else number[clusters[order]]
+    one = interval(costs, clusters=clusters, largest=largest)
+    assert one == interval(costs[order], clusters=again, largest=largest)
+    b = costs * 1.5
+    one = difference_interval(costs, b, clusters=(clusters, None))
+    assert one == difference_interval(costs[order], b[::-1], clusters=(again, None))
+
+
 def test_many_clusters_take_the_limit() -> None:
     """Beyond the limit of the bootstrap, the ratio's standard error replaces the draws."""
     costs, codes = clustered(np.random.default_rng(8), 2000)

@@ -1,0 +1,331 @@
+"""Counts in parts: merged in any order they give what the whole log gives, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("msgspec")
+duckdb = pytest.importorskip("duckdb")
+pytest.importorskip("nanoarrow")
+
+import flopbench  # noqa: E402
+from flopbench.cli import main  # noqa: E402
+from flopbench.core.errors import DataError, FlopbenchError, InputError  # noqa: E402
+from flopbench.estimate.as_json import estimate_data  # noqa: E402
+from flopbench.estimate.runs import Choices, run_of_counts, run_of_log  # noqa: E402
+from flopbench.policy.counts_file import About, read_about, write_counts  # noqa: E402
+
+Row = dict[str, Any]
+PRICES = {"large": 'value:410 "x"', "small": 'value:37 "x"', "policy": 'value:53 "x"'}
+SKIPS = [
+    {"name": "large", "costs": {"large": 1}},
+    {"name": "small", "costs": {"small": 1}},
+    {"name": "skip 4", "kind": "skip", "span": 4},
+]
+HEADER = {
+    "format": "flopbench.policy-log",
+    "version": 1,
+    "steps": "varies",
+    "actions": SKIPS,
+    "components": PRICES,
+    "charges": {"per_decision": {"policy": 1}, "per_sample": {"small": 0.3}},
+}
+
+
+def drawn(seed: int, n: int = 60) -> list[Row]:
+    """Return samples of 3 to 9 steps, some with runs that no policy makes, in clips."""
+    own = random.Random(seed)
+    return [
+        {
+            "id": f"{own.random()}_{i}",
+            "labels": own.sample(range(4), own.randint(0, 2)),
+            "actions": [own.choice((0, 1, 2, 2, 2)) for _ in range(own.randint(3, 9))],
+            "extra": {"clip": own.choice(("a", "b", "c", 1, 2))},
+        }
+        for i in range(n)
+    ]
+
+
+def with_exit(row: Row, number: int) -> Row:
+    return {"id": row["id"], "labels": row["labels"], "exit": number, "extra": row["extra"]}
+
+
+EXITS = [{"name": "early", "costs": {"small": 1}}, {"name": "late", "costs": {"large": 1}}]
+KINDS: dict[str, tuple[dict[str, Any], list[Row]]] = {
+    "steps": (HEADER, drawn(0)),
+    "decisions": ({**HEADER, "encoding": "per_decision"}, drawn(1)),
+    "spans of their own": (
+        {**HEADER, "encoding": "per_decision"},
+        [{**row, "spans": [1 + i % 3 for i, _ in enumerate(row["actions"])]} for row in drawn(2)],
+    ),
+    "streams": (
+        {
+            **HEADER,
+            "streams": ["rgb", "audio"],
+            "actions": {"rgb": ["large", "skip 4"], "audio": ["small", "skip"]},
+        },
+        [
+            {**row, "actions": {s: [a % 2 for a in row["actions"]] for s in ("rgb", "audio")}}
+            for row in drawn(3)
+        ],
+    ),
+    "views": (
+        HEADER,
+        [{**row, "view": v, "actions": row["actions"][v:]} for row in drawn(4) for v in (0, 1, 2)],
+    ),
+    "exits": (
+        {**HEADER, "actions": None, "exits": EXITS},
+        [with_exit(row, i % 2) for i, row in enumerate(drawn(5))],
+    ),
+    "exits of a video": (
+        {
+            **HEADER,
+            "actions": None,
+            "steps": None,
+            "exits": [{**one, "steps": n} for one, n in zip(EXITS, (2, 5), strict=True)],
+        },
+        [with_exit(row, i % 2) for i, row in enumerate(drawn(6))],
+    ),
+    "an action that exits": (
+        {**HEADER, "steps": 9, "actions": [*SKIPS[:2], {"name": "stop", "kind": "exit"}]},
+        [{**row, "actions": [*(a % 2 for a in row["actions"][:4]), 2]} for row in drawn(7)],
+    ),
+    "counts": (
+        HEADER,
+        [
+            {**row, "counts": {"large": 0.1 * i, "small": 3}} if i % 3 else row
+            for i, row in enumerate(drawn(8))
+        ],
+    ),
+    "counts alone": (
+        {**HEADER, "actions": None},
+        [
+            {"id": r["id"], "steps": 8, "counts": {"large": 0.7 * i}, "extra": r["extra"]}
+            for i, r in enumerate(drawn(9))
+        ],
+    ),
+    "names of classes": (
+        {**HEADER, "class_names": ["cat", "dog", "hen", "cow"]},
+        [
+            {**row, "labels": [("cat", "dog", "hen", "cow")[n] for n in row["labels"]]}
+            for row in drawn(10)
+        ],
+    ),
+    "names and numbers": (
+        HEADER,
+        [{**row, "labels": [i % 3, "übung"]} for i, row in enumerate(drawn(11))],
+    ),
+}
+CHOICES = (
+    {"by": "class", "cluster": "clip"},
+    {"by": "difficulty", "resamples": 50},
+    {"by": "class", "cluster": "id:_", "rule": "published", "resamples": 50},
+)
+
+
+def shards(folder: Path, header: dict[str, Any], rows: Sequence[Row], n: int) -> list[Path]:
+    """Write a log as shards, its samples dealt out in turn."""
+    text = json.dumps({k: v for k, v in header.items() if v is not None})
+    paths = [folder / f"run.rank{i}-of-{n}.jsonl" for i in range(n)]
+    for i, path in enumerate(paths):
+        lines = [text, *map(json.dumps, rows[i::n])]
+        path.write_text("\n".join(lines) + "\n")
+    return paths
+
+
+def reduced(paths: Sequence[Path], **options: Any) -> list[Path]:
+    """Reduce each shard to a part beside it."""
+    parts = [path.with_suffix(".counts") for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        flopbench.reduce_log(path, part, **options)
+    return parts
+
+
+def outcome(run: Any, *args: Any) -> Any:
+    """Return the whole estimate, but for the signs of clusters, which need the log's order."""
+    try:
+        found = run(*args)
+    except FlopbenchError as error:
+        return str(error.message)
+    data = estimate_data(found)
+    return {**data, "warnings": [str(w) for w in found.warnings if w.kind != "clusters"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_in_any_order_are_the_whole_log(tmp_path: Path, kind: str) -> None:
+    """Every kind of log, cut in 3, under every choice: the same estimate, or the same refusal."""
+    header, rows = KINDS[kind]
+    paths = shards(tmp_path, header, rows, 3)
+    parts = reduced(paths, cluster="clip")
+    random.Random(kind).shuffle(parts)
+    for choice in CHOICES:
+        choices = Choices(may_measure=False, **choice)
+        assert outcome(run_of_counts, parts, choices) == outcome(run_of_log, paths, choices), choice
+
+
+def test_64_shards_in_random_order(tmp_path: Path) -> None:
+    """Half of them reduced together: 33 parts, named by a glob and one by one."""
+    paths = shards(tmp_path, HEADER, drawn(12, 400), 64)
+    parts = reduced(paths[:32])
+    flopbench.reduce_log(paths[:31:-1], tmp_path / "half.counts")
+    random.Random(1).shuffle(parts)
+    for given in ([tmp_path / "half.counts", *parts], [str(tmp_path / "*.counts")]):
+        for by in ("class", "difficulty"):
+            choices = Choices(by=by, resamples=100)
+            assert outcome(run_of_counts, given, choices) == outcome(run_of_log, paths, choices)
+
+
+def test_the_same_rows_from_any_form_and_order(tmp_path: Path) -> None:
+    """A part has one order of rows, whatever that of its samples; text is kept as it is."""
+    rows = drawn(13)
+    found = []
+    for name, own in (("a", rows), ("b", rows[::-1])):
+        (tmp_path / name).mkdir()
+        part = reduced(shards(tmp_path / name, HEADER, own, 1), cluster="clip")[0]
+        found.append(duckdb.sql(f"FROM read_parquet('{part}')").fetchall())
+    assert found[0] == found[1] == sorted(found[0], key=lambda row: (row[0], row[7]))
+    one = next(row for row in rows if row["actions"].count(2) and row["labels"])
+    clip, labels = str(one["extra"]["clip"]), json.dumps(one["labels"], separators=(",", ":"))
+    own = [row for row in found[0] if row[0] == one["id"]]
+    assert {row[1:7] for row in own} == {(None, clip, labels, None, None, len(one["actions"]))}
+    assert sum(row[8] for row in own) == len(one["actions"])
+
+
+def test_a_warning_of_a_shard_comes_with_its_part(tmp_path: Path) -> None:
+    """A line that was cut off, and runs that no policy makes: said once, as for the log."""
+    paths = shards(tmp_path, HEADER, drawn(14), 3)
+    paths[1].write_text(paths[1].read_text()[:-9])
+    parts = reduced(paths, allow_truncated=True)
+    of_log = outcome(run_of_log, paths, Choices(allow_truncated=True))
+    assert "is cut off and was left out" in of_log["warnings"][0]
+    assert outcome(run_of_counts, parts[::-1], Choices()) == of_log
+
+
+def test_a_record_that_two_parts_hold(tmp_path: Path) -> None:
+    """It is refused with both parts; --duplicates first keeps that of the first shard."""
+    rows = drawn(15)
+    again = {**rows[0], "actions": [0, 0, 0]}
+    paths = shards(tmp_path, HEADER, [*rows[:20], again, *rows[20:39]], 2)  # shard 0 has both
+    paths[1].write_text(paths[1].read_text() + json.dumps(again) + "\n")
+    parts = reduced(paths, duplicates="first")
+    with pytest.raises(DataError, match=r"rank0-of-2.counts and .*rank1-of-2.counts both hold '0"):
+        run_of_counts(parts[::-1])
+    whole = outcome(run_of_log, paths, Choices(duplicates="first"))
+    merged = outcome(run_of_counts, parts[::-1], Choices(duplicates="first"))
+    assert {**merged, "warnings": 0} == {**whole, "warnings": 0}
+    assert merged["warnings"][1].endswith("rank1-of-2.counts: 1 repeated samples were left out")
+    parts[1].write_bytes(parts[0].read_bytes())
+    with pytest.raises(DataError, match="give each part once"):
+        run_of_counts(parts)
+
+
+def rewritten(part: Path, change: str) -> None:
+    """Change a part by SQL, and keep its metadata."""
+    known = read_about(part, duckdb.connect())
+    assert known is not None
+    names = {row[0]: None for row in duckdb.sql(f"DESCRIBE FROM read_parquet('{part}')").fetchall()}
+    rows = duckdb.sql(change.replace("PART", f"read_parquet('{part}')")).fetchnumpy()
+    columns = {
+        name: np.array([v if v is not None else None for v in rows[name].tolist()], object)
+        if name not in ("steps", "frames", "decisions")
+        else rows[name]
+        for name in names
+    }
+    write_counts(part, columns, header=known[0], about=known[1])
+
+
+HOSTILE = {
+    "SELECT * REPLACE (-frames AS frames) FROM PART": "frames: is -",
+    "SELECT * REPLACE (1::BIGINT << 40 AS steps) FROM PART": "steps: is 1099511627776 where 0 to",
+    "SELECT * REPLACE (99 AS decisions) FROM PART": "decisions: is 99 where",
+    "SELECT * REPLACE (0 AS decisions) FROM PART": "decisions: is 0 where 1 to",
+    "SELECT * REPLACE (5 AS steps) FROM PART": "in all, but the record has",
+    "SELECT * REPLACE ('jump' AS action) FROM PART WHERE action = 'large'": "it is 'jump', which",
+    "FROM PART UNION ALL FROM PART": "two rows have the same action",
+    "SELECT * REPLACE ('[3' AS labels) FROM PART": "labels: it is not JSON",
+    "SELECT * REPLACE ('3' AS labels) FROM PART": "labels: is '3' where a list",
+    "SELECT * REPLACE ('[-1]' AS labels) FROM PART": "labels: is -1 where a class index",
+    """SELECT * REPLACE ('{"x":1}' AS counts) FROM PART""": "counts: there is no component 'x'",
+    """SELECT * REPLACE ('{"large":-1}' AS counts) FROM PART""": "counts: large: is -1 where",
+    "SELECT * REPLACE ('soon' AS exit) FROM PART": "exit: it is 'soon', which is not an exit",
+    "SELECT * REPLACE (action AS cluster) FROM PART": "its rows differ in 'cluster'",
+    "SELECT * REPLACE (nullif(video, '0_1') AS video) FROM PART": "video: is missing",
+    "SELECT * REPLACE (nullif(action, 'large') AS action) FROM PART": "without an action",
+    "FROM PART LIMIT 0": "has no rows",
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_a_part_that_nothing_could_have_made(tmp_path: Path, change: str) -> None:
+    """It is refused with the file and the record, before anything is computed with it."""
+    rows = [{"id": f"0_{i}", "labels": [1], "actions": [0, 1, 2, 2, 2, 2]} for i in range(3)]
+    (part,) = reduced(shards(tmp_path, HEADER, rows, 1))
+    run_of_counts(part)
+    rewritten(part, change)
+    with pytest.raises(DataError, match=HOSTILE[change]) as caught:
+        run_of_counts(part)
+    assert caught.value.message.startswith(str(part))
+
+
+def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
+    """Another header, a missing shard, no cluster, a newer schema, a damaged or foreign file."""
+    paths = shards(tmp_path, HEADER, drawn(16), 3)
+    parts = reduced(paths)
+    (tmp_path / "other").mkdir()
+    header = {**HEADER, "actions": SKIPS[:2], "method": "other"}
+    rows = [{"id": "x", "actions": [0, 1]}]
+    (other,) = reduced(shards(tmp_path / "other", header, rows, 1))
+    with pytest.raises(DataError, match=r"its header differs from that of .* in method, actions"):
+        run_of_counts([*parts, other])
+    with pytest.raises(DataError, match="is missing number 1"):
+        run_of_counts([parts[0], parts[2]])
+    with pytest.raises(InputError, match="was reduced without --cluster clip"):
+        run_of_counts(parts, Choices(cluster="clip"))
+    with pytest.raises(InputError, match="--difficulty margin needs the log"):
+        run_of_counts(parts, Choices(by="difficulty", difficulty="margin"))
+    with pytest.raises(InputError, match="needs nothing but the ids"):
+        flopbench.reduce_log(paths, tmp_path / "no.counts", cluster="id:_")
+    with pytest.raises(InputError, match="flopbench estimate --counts"):
+        run_of_log(other)
+    known = read_about(other, duckdb.connect())
+    assert known is not None
+    for about, message in (
+        (About(sources=["x"], schema=2), "has schema 2; this flopbench reads up to 1"),
+        (About(sources=[]), "sources"),
+    ):
+        row = {"video": np.array(["x"], object), "steps": np.array([0])}
+        row |= {name: np.array([None], object) for name in ("view", "cluster", "labels", "exit")}
+        row |= {name: np.array([None], object) for name in ("counts", "action")}
+        row |= {name: np.array([0]) for name in ("frames", "decisions")}
+        write_counts(other, row, header=known[0], about=about)
+        with pytest.raises(DataError, match=message):
+            run_of_counts(other)
+    cut = parts[1].read_bytes()
+    for damaged in (cut[:-20], cut[:200] + bytes(20) + cut[220:], b"PAR1"):
+        parts[1].write_bytes(damaged)
+        with pytest.raises(DataError, match=r"rank1-of-3.counts is damaged"):
+            run_of_counts(parts)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Reduce shard by shard, estimate all parts; a shard is never overwritten."""
+    paths = shards(tmp_path, HEADER, drawn(17), 2)
+    for i, path in enumerate(map(str, paths)):
+        assert main(["log", "reduce", path, "-o", str(tmp_path / f"{i}.counts")]) == 0
+        assert main(["log", "reduce", path, "-o", path]) == 2
+    assert capsys.readouterr().out == "".join(
+        f"{tmp_path}/{i}.counts: 30 samples\n" for i in (0, 1)
+    )
+    texts = []
+    for given in (["--counts", str(tmp_path / "*.counts")], list(map(str, paths))):
+        assert main(["estimate", *given, "--by", "class", "--format", "json"]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
