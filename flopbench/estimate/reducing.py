@@ -84,7 +84,8 @@ def merged_counts(
     Arguments and errors as ``run_of_counts`` and its ``Choices``.
     """
     from flopbench.policy.counts_file import read_about, spilling
-    from flopbench.policy.merging import merge_parts, read_parts
+    from flopbench.policy.merging import merge_parts
+    from flopbench.policy.parts import read_parts
     from flopbench.policy.ready import read_counts
     from flopbench.policy.shards import find_files
 

@@ -1,78 +1,32 @@
 """Merges parts of a log's counts (``policy/counts_file.py``) into those of the whole log.
 
-DuckDB sorts the rows of all parts by video and view, so that the result does not depend on how the
-log was cut, or in which order its parts are named. numpy turns them into what the kernel would have
-counted (``Tally``), and ``Gatherer`` checks lengths, views and labels as it does those of a log.
+The sorted rows of the parts become what the kernel would have counted (``Tally``), and ``Gatherer``
+checks lengths, views and labels as it does those of a log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from flopbench.core.errors import DataError, InputError, Remark, near_match, shown_value
-from flopbench.core.limits import LARGEST_AMOUNT, MOST_STEPS
+from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.policy.blocks import MOST_NAMES, Block
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, Source
-from flopbench.policy.counts_file import NUMBERS, ORDER, TEXTS, About, naming, read_about
 from flopbench.policy.engine import Column, Gatherer
-from flopbench.policy.forms.raw import duckdb_path
-from flopbench.policy.header import Header, differing, resolve, with_preset
 from flopbench.policy.kernel import Tally
+from flopbench.policy.parts import Part, Rows, sources_of
 from flopbench.policy.plan import Plan, find_name, plan_of
 from flopbench.policy.samples import raise_first
-from flopbench.policy.shards import check_complete, shard_key
+from flopbench.policy.shards import check_complete
 
-CODED = ("cluster", "labels", "exit", "counts", "action")
-"""Columns of few distinct texts: rows hold their numbers, and each text is decoded once."""
 RECORDS_AT_ONCE = 1 << 16
-_NAMES = f"SELECT DISTINCT video, view FROM rows ORDER BY {ORDER.rpartition(',')[0]}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One file: its header, its preset filled in, and what it says about itself."""
-
-    path: Path
-    header: Header
-    about: About
-
-
-def read_parts(paths: Sequence[Path], preset: str | None, connection: Any) -> list[Part]:
-    """Return the parts, in the order of the files that they were made from.
-
-    Raises:
-        DataError: a file is no part, or damaged; parts of different logs.
-    """
-    found: list[Part] = []
-    for path in paths:
-        known = read_about(path, connection)
-        if known is None:
-            raise DataError(
-                f"{path} is no part of a log's counts",
-                "flopbench log reduce writes one; ready-made counts are given alone",
-            )
-        header = msgspec.structs.replace(with_preset(known[0], preset, str(path)), shard=None)
-        found.append(Part(path=path, header=resolve(header, str(path)), about=known[1]))
-        names = differing(found[-1].header, found[0].header)
-        if names:
-            raise DataError(
-                f"{path}: its header differs from that of {paths[0]} in {', '.join(names)}",
-                "all parts of a log have the same header: reduce the shards of one run",
-            )
-    return sorted(found, key=lambda one: (min(map(shard_key, one.about.sources)), str(one.path)))
-
-
-def _sources(parts: Sequence[Part]) -> list[str]:
-    names = chain.from_iterable(part.about.sources for part in parts)
-    return sorted(set(names), key=shard_key)
 
 
 def merge_parts(
@@ -104,10 +58,10 @@ def merge_parts(
                 f"{part.path} was reduced without --cluster {cluster}",
                 f"flopbench log reduce --cluster {cluster} keeps that column",
             )
-    plan, sources = plan_of(parts[0].header), _sources(parts)
+    plan, sources = plan_of(parts[0].header), sources_of(parts)
     warnings = [Remark(text) for part in parts for text in part.about.warnings]
     gatherer = Gatherer(plan, raise_first, columns=columns, keep_ids=keep_ids)
-    rows = _Rows(connection, parts)
+    rows = Rows(connection, parts)
     if not rows.records:
         raise DataError(f"{parts[0].path} has no rows: there is nothing to count")
     warnings += rows.without_repeated(duplicates)
@@ -119,213 +73,58 @@ def merge_parts(
     return replace(counts, warnings=(*warnings, *counts.warnings), in_order=False)
 
 
-class _Rows:
-    """The rows of all parts as arrays, sorted by video, view and action.
-
-    Attributes:
-        parts: the parts.
-        texts: column of ``CODED`` -> its distinct texts.
-        codes: column of ``CODED`` -> (rows,) number of the row's text, -1 for none.
-        numbers: column of ``NUMBERS`` -> (rows,).
-        part: (rows,) number of the part that holds it.
-        owner: (rows,) number of the record that it is of.
-        starts: (records,) number of its first row.
-    """
-
-    def __init__(self, connection: Any, parts: Sequence[Part]) -> None:
-        self._sql = connection
-        self.parts = parts
-        typed = [f"{name} VARCHAR" for name in TEXTS] + [f"{name} INTEGER" for name in NUMBERS]
-        connection.execute(f"CREATE TABLE rows (part INTEGER, {', '.join(typed)})")
-        for number, part in enumerate(parts):
-            self._take(number, part.path)
-        self.texts = {name: self._numbered(name) for name in CODED}
-        joins = " ".join(f"LEFT JOIN {n}_texts ON rows.{n} = {n}_texts.text" for n in CODED)
-        codes = [f"coalesce({name}_texts.code, -1)::INTEGER AS {name}" for name in CODED]
-        found = connection.execute(
-            f"SELECT part, {', '.join((*NUMBERS, *codes))}, "
-            "(video IS DISTINCT FROM lag(video) OVER w "
-            "OR view IS DISTINCT FROM lag(view) OVER w)::TINYINT AS first "
-            f"FROM rows {joins} WINDOW w AS (ORDER BY {ORDER}, part) ORDER BY {ORDER}, part"
-        ).fetchnumpy()
-        self.part = found["part"]
-        self.numbers = {name: found[name] for name in NUMBERS}
-        self.codes = {name: found[name] for name in CODED}
-        self.owner = np.cumsum(found["first"], dtype=np.int64) - 1
-        self.starts = np.flatnonzero(found["first"])
-
-    @property
-    def records(self) -> int:
-        """How many records there are."""
-        return len(self.starts)
-
-    def _take(self, number: int, path: Path) -> None:
-        """Add the rows of one part; refuse records without a name, and numbers that are none."""
-        as_double = [f"TRY_CAST({name} AS DOUBLE)" for name in NUMBERS]
-        whole = [f"{one} BETWEEN 0 AND {MOST_STEPS} AND {one} = floor({one})" for one in as_double]
-        numbers_ok = f"coalesce({' AND '.join(whole)}, false)"
-        typed = [f"{n}::VARCHAR" for n in TEXTS] + [f"{n}::INTEGER" for n in NUMBERS]
-        with naming(path):
-            wrong = self._sql.execute(
-                f"SELECT video, action, {', '.join(NUMBERS)} FROM read_parquet(?) "
-                f"WHERE video IS NULL OR NOT {numbers_ok} LIMIT 1",
-                [duckdb_path(path)],
-            ).fetchone()
-            if wrong is None:
-                rows = f"SELECT {number}, {', '.join(typed)} FROM read_parquet(?)"
-                self._sql.execute(f"INSERT INTO rows {rows}", [duckdb_path(path)])
-                return
-        if wrong[0] is None:
-            raise DataError(f"{path}: video: is missing")
-        for name, value in zip(NUMBERS, wrong[2:], strict=True):
-            if not (isinstance(value, (int, float)) and value in range(MOST_STEPS + 1)):
-                raise DataError(
-                    f"{path}, {wrong[0]!r}: {name}: is {shown_value(value)} where 0 to "
-                    f"{MOST_STEPS} was expected"
-                )
-
-    def _numbered(self, name: str) -> list[str]:
-        """Number the distinct texts of a column in a table of their own; return them."""
-        self._sql.execute(
-            f"CREATE TABLE {name}_texts AS SELECT text, row_number() OVER (ORDER BY text) - 1 "
-            f"AS code FROM (SELECT DISTINCT {name} AS text FROM rows) WHERE text IS NOT NULL"
-        )
-        rows = self._sql.execute(f"SELECT text FROM {name}_texts ORDER BY code").fetchall()
-        return [text for (text,) in rows]
-
-    def names(self, most: int | None = None) -> list[tuple[str, str | None]]:
-        """Return video and view of all records, or of the first."""
-        found: list[tuple[str, str | None]] = self._sql.execute(
-            _NAMES + ("" if most is None else f" LIMIT {most}")
-        ).fetchall()
-        return found
-
-    @property
-    def has_views(self) -> bool:
-        """Whether some record names its view."""
-        return bool(self._sql.execute("SELECT count(view) FROM rows").fetchone()[0])
-
-    def name(self, record: int) -> str:
-        """Return what messages call a record."""
-        video, view = self._sql.execute(f"{_NAMES} LIMIT 1 OFFSET {record}").fetchone()
-        return repr(video) if view is None else f"{video!r}, view {view!r}"
-
-    def place(self, record: int) -> str:
-        """Return the part that holds a record, and its name."""
-        return f"{self.parts[self.part[self.starts[record]]].path}, {self.name(record)}"
-
-    def decoded(self, column: str, decode: Any) -> list[Any]:
-        """Decode each text of a column; an error names a record that has it."""
-        found = []
-        for code, text in enumerate(self.texts[column]):
-            try:
-                found.append(decode(text))
-            except DataError as error:
-                at = int(np.argmax(self.codes[column] == code))
-                where = self.place(int(self.owner[at]))
-                raise DataError(f"{where}: {column}: {error.message}", error.hint) from None
-        return found
-
-    def without_repeated(self, duplicates: str) -> list[Remark]:
-        """Leave out what an earlier part holds, or refuse it."""
-        least = np.minimum.reduceat(self.part, self.starts)[self.owner]
-        again = self.part != least
-        if not again.any():
-            return []
-        at = int(np.argmax(again))
-        paths = [self.parts[number].path for number in (least[at], self.part[at])]
-        if duplicates != "first":
-            raise DataError(
-                f"{paths[0]} and {paths[1]} both hold {self.name(int(self.owner[at]))}",
-                "each record belongs into one part, so give each part once; where shards repeat "
-                "samples, as under DDP, --duplicates first keeps the first of each",
-            )
-        pairs = np.unique(np.stack([self.owner[again], self.part[again]]), axis=1)
-        left_out = np.bincount(pairs[1], minlength=len(self.parts))
-        kept = ~again
-        self.part, self.owner = self.part[kept], self.owner[kept]
-        self.numbers = {name: values[kept] for name, values in self.numbers.items()}
-        self.codes = {name: values[kept] for name, values in self.codes.items()}
-        self.starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
-        return [
-            Remark(f"{part.path}: {n} repeated samples were left out", kind="left out")
-            for part, n in zip(self.parts, left_out.tolist(), strict=True)
-            if n
-        ]
-
-    def check(self) -> None:
-        """Refuse rows of one record that contradict each other."""
-        again = (np.diff(self.owner, prepend=-1) == 0) & (
-            np.diff(self.codes["action"], prepend=-2) == 0
-        )
-        for row in np.flatnonzero(again)[:1].tolist():
-            raise DataError(f"{self.place(int(self.owner[row]))}: two rows have the same action")
-        unnamed = (self.codes["action"] < 0) & (
-            (self.numbers["frames"] > 0) | (self.numbers["decisions"] > 0)
-        )
-        for row in np.flatnonzero(unnamed)[:1].tolist():
-            raise DataError(
-                f"{self.place(int(self.owner[row]))}: has frames or decisions without an action"
-            )
-        same = {name: self.codes[name] for name in CODED[:-1]}
-        for name, values in {**same, "steps": self.numbers["steps"]}.items():
-            for row in np.flatnonzero(values != values[self.starts][self.owner])[:1].tolist():
-                raise DataError(f"{self.place(int(self.owner[row]))}: its rows differ in {name!r}")
-
-
 def _blocks(
-    rows: _Rows, plan: Plan, cluster: str | None, keep_ids: bool
+    rows: Rows, plan: Plan, cluster: str | None, keep_ids: bool
 ) -> Iterator[tuple[Block, Tally]]:
     """Yield the records with what they add up to, some at a time."""
+    of = _decoded(rows, plan)
+    has_views = rows.has_views
+    named = keep_ids or has_views
+    names = rows.names(None if named else MOST_NAMES)
+    odd = [part.about for part in rows.parts if part.about.odd_runs]
+    for low in range(0, rows.records, RECORDS_AT_ONCE):
+        part = slice(low, min(low + RECORDS_AT_ONCE, rows.records))
+        n = part.stop - low
+        own = {name: values[rows.codes[name][rows.starts[part]]] for name, values in of.items()}
+        extra = [{cluster: text} for text in own["cluster"]]
+        counted = _tally(rows, plan, part, of["action"])
+        if odd and not low:
+            runs = sum(one.odd_runs for one in odd)
+            counted = replace(counted, odd_runs=runs, first_odd_run=odd[0].first_odd_run)
+        block = Block(
+            place=lambda i, low=low: rows.place(low + i),  # type: ignore[misc]
+            ids=[name for name, _ in names[part]] if named else range(n),  # type: ignore[arg-type]
+            first_ids=[] if low else [name for name, _ in names[:MOST_NAMES]],
+            hashes=np.zeros(n, np.int64),  # the rows were compared by their names
+            views=[view for _, view in names[part]] if has_views else None,
+            codes=np.empty(0, np.int64),
+            lengths=np.zeros(n, np.int64),
+            exits=own["exit"] if rows.texts["exit"] else None,
+            counts=own["counts"] if rows.texts["counts"] else None,
+            labels=list(chain.from_iterable(own["labels"])),
+            label_lengths=np.fromiter(map(len, own["labels"]), np.int64, n),
+            columns={} if cluster is None else {"extra": extra},
+        )
+        yield block, counted
+
+
+def _decoded(rows: Rows, plan: Plan) -> dict[str, Any]:
+    """Return column -> an array from the number of a text, -1 included, to what it means."""
     actions = {plan.action_label(i): i for i in range(len(plan.actions))}
     exits = {exit.name: i for i, exit in enumerate(plan.exits)}
-    labels = rows.decoded("labels", _labels)
     components = list(plan.header.components or {})
-    runs = np.array(rows.decoded("counts", lambda text: _runs(text, components)))
-    action_of = rows.decoded("action", lambda text: find_name(text, actions, "it"))
-    exit_of = rows.decoded("exit", lambda text: find_name(text, exits, "it", "exit"))
-    codes = {"action": np.array([*action_of, -1]), "exit": np.array([*exit_of, -1])}
-    has_views = rows.has_views
-    names = rows.names(None if keep_ids or has_views else MOST_NAMES)
-    own_spans = any(part.about.own_spans for part in rows.parts)
-    odd = [part.about for part in rows.parts if part.about.odd_runs]
-    first = {name: values[rows.starts] for name, values in rows.codes.items()}
-    for low in range(0, rows.records, RECORDS_AT_ONCE):
-        high = min(low + RECORDS_AT_ONCE, rows.records)
-        part = slice(low, high)
-        own_labels = [labels[code] if code >= 0 else () for code in first["labels"][part].tolist()]
-        known = names[part] if keep_ids or has_views else []
-        taken = codes["exit"][first["exit"][part]]
-        more = None
-        if len(runs):
-            more = np.where(first["counts"][part, None] >= 0, runs[first["counts"][part]], 0.0)
-        texts: list[str | None] = [*rows.texts["cluster"], None]
-        yield (
-            Block(
-                place=lambda i, low=low: rows.place(low + i),  # type: ignore[misc]
-                ids=[name for name, _ in known] if known else range(high - low),  # type: ignore[arg-type]
-                first_ids=[] if low else [name for name, _ in names[:MOST_NAMES]],
-                hashes=np.zeros(high - low, np.int64),
-                views=[view for _, view in known] if has_views else None,
-                codes=np.empty(0, np.int64),
-                lengths=np.zeros(high - low, np.int64),
-                exits=taken if exit_of else None,
-                counts=more,
-                labels=list(chain.from_iterable(own_labels)),
-                label_lengths=np.fromiter(map(len, own_labels), np.int64, high - low),
-                columns={"extra": [{cluster: texts[code]} for code in first["cluster"][part]]}
-                if cluster is not None
-                else {},
-            ),
-            replace(
-                _tally(rows, plan, part, codes["action"], own_spans),
-                odd_runs=0 if low else sum(one.odd_runs for one in odd),
-                first_odd_run=odd[0].first_odd_run if odd and not low else "",
-            ),
-        )
+    labels = [*rows.decoded("labels", _labels), ()]
+    runs = rows.decoded("counts", lambda text: _runs(text, components))
+    return {
+        "action": np.array([*rows.decoded("action", lambda t: find_name(t, actions, "it")), -1]),
+        "exit": np.array([*rows.decoded("exit", lambda t: find_name(t, exits, "it", "exit")), -1]),
+        "labels": np.fromiter(labels, object, len(labels)),
+        "counts": np.array([*runs, [0.0] * len(components)]),
+        "cluster": np.array([*rows.texts["cluster"], None], object),
+    }
 
 
-def _tally(rows: _Rows, plan: Plan, records: slice, action_of: Any, own_spans: bool) -> Tally:
+def _tally(rows: Rows, plan: Plan, records: slice, action_of: Any) -> Tally:
     """Return what some records add up to; refuse numbers that no decisions could make."""
     shape = (records.stop - records.start, len(plan.actions))
     begin = int(np.searchsorted(rows.owner, records.start))
@@ -339,6 +138,7 @@ def _tally(rows: _Rows, plan: Plan, records: slice, action_of: Any, own_spans: b
     decisions[at] = rows.numbers["decisions"][begin:end][given]
     steps = rows.numbers["steps"][rows.starts[records]].astype(np.int64)
     spans: Any = np.array([action.span for action in plan.actions], np.int64)
+    own_spans = any(part.about.own_spans for part in rows.parts)
     fewest = frames > 0 if own_spans else -(-frames // spans)
     for i, a in np.argwhere((decisions < fewest) | (decisions > frames))[:1].tolist():
         raise DataError(
@@ -356,10 +156,10 @@ def _tally(rows: _Rows, plan: Plan, records: slice, action_of: Any, own_spans: b
     return Tally(frames=frames, decisions=decisions, steps=steps, own_spans=own_spans)
 
 
-def _labels(text: str) -> list[int | str]:
+def _labels(text: str) -> tuple[int | str, ...]:
     found = json_value(text, "it")
     if isinstance(found, list) and all(type(one) in (int, str) for one in found):
-        return found
+        return tuple(found)
     raise DataError(f"is {shown_value(text)} where a list of indices or names was expected")
 
 
