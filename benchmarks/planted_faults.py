@@ -549,6 +549,20 @@ FAULTS = (
         "reinforce_advantage(-wrong.detach())",
         ("tests/house/test_policy_learning.py",),
     ),
+    Fault(
+        "an interval depends on the order of the videos",
+        "flopbench/core/bootstrap.py",
+        "return np.sort(costs), None",
+        "return costs, None",
+        ("tests/light/estimate/test_clusters.py",),
+    ),
+    Fault(
+        "a record of two parts is taken from the last",
+        "flopbench/policy/parts.py",
+        "least = np.minimum.reduceat(",
+        "least = np.maximum.reduceat(",
+        ("tests/policy/test_counts_files.py",),
+    ),
     # --- estimate
     Fault(
         "a disputed price leads",

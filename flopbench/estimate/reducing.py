@@ -83,21 +83,21 @@ def merged_counts(
 
     Arguments and errors as ``run_of_counts`` and its ``Choices``.
     """
-    from flopbench.policy.counts_file import read_about, spilling
+    from flopbench.policy.counts_file import is_part, spilling
     from flopbench.policy.merging import merge_parts
     from flopbench.policy.parts import read_parts
     from flopbench.policy.ready import read_counts
     from flopbench.policy.shards import find_files
 
     paths = find_files(patterns, complete=False)  # parts name their shards, which are checked
+    if len(paths) == 1 and not is_part(paths[0]):
+        if cluster is not None:
+            raise InputError(
+                f"{paths[0]} holds ready-made counts: --cluster needs the log", NO_CLUSTERS
+            )
+        return read_counts(paths[0], preset=preset)
     gathered = None if cluster is None else Gathered(cluster)
     with spilling(paths[0]) as connection:
-        if len(paths) == 1 and read_about(paths[0], connection) is None:
-            if cluster is not None:
-                raise InputError(
-                    f"{paths[0]} holds ready-made counts: --cluster needs the log", NO_CLUSTERS
-                )
-            return read_counts(paths[0], preset=preset)
         counts = merge_parts(
             read_parts(paths, preset, connection),
             connection,

@@ -246,6 +246,19 @@ def naming(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
 
 
+def is_part(path: Path) -> bool:
+    """Whether a file is a part of a log's counts; other forms need no DuckDB to tell."""
+    if not _is_parquet(path):
+        return False
+    with spilling(path) as connection:
+        return read_about(path, connection) is not None
+
+
+def _is_parquet(path: Path) -> bool:
+    with open_bytes(path) as stream:
+        return read_some(stream, path, 4) == b"PAR1"
+
+
 def read_about(path: Path, connection: Any) -> tuple[Header, About] | None:
     """Return the header of a part and what it says about itself; None for any other file.
 
@@ -253,9 +266,8 @@ def read_about(path: Path, connection: Any) -> tuple[Header, About] | None:
         InputError: it would unpack to too much, or cannot be read.
         DataError: it is damaged, or of a newer schema.
     """
-    with open_bytes(path) as stream:
-        if read_some(stream, path, 4) != b"PAR1":
-            return None
+    if not _is_parquet(path):
+        return None
     file = [duckdb_path(path)]
     with naming(path):
         check_unpacked(connection, path)

@@ -29,6 +29,7 @@ console blocks are run by ``test_docs_ci``.
 EXTRAS = {
     "parquet": "duckdb",
     ".zst": "zstandard",
+    "log reduce": "duckdb",
     "flopbench compare": "sklearn",
     "plot tradeoff '": "sklearn",
     "flopbench report": "sklearn",
