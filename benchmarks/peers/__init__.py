@@ -1,0 +1,1 @@
+"""flopbench and what it can be compared with, side by side in one run."""
