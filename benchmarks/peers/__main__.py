@@ -76,7 +76,7 @@ def measured(out: Path) -> dict[str, Any]:
 
 def page(found: dict[str, Any]) -> str:
     """Return the README of the results, from raw data alone."""
-    verdicts = []
+    verdicts: list[Verdict] = []
     sections = []
     for part, one in found.items():
         module = module_of(part)

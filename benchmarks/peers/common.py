@@ -144,7 +144,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, tex
 
 def machine() -> dict[str, Any]:
     """Return what it runs on, and how busy that is; no names of hosts."""
-    facts = cpu_facts().facts
+    facts: dict[str, Any] = dict(cpu_facts().facts)
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {
         "processor": facts["cpu.model"] or platform.machine(),

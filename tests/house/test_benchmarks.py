@@ -29,7 +29,6 @@ QUICK = {
         "test_cost_of_each_video[2000 videos]",
         "test_bootstrap[2000 videos]",
     ],
-    "bench_startup.py": ["test_start[python -c pass]", "test_start[flopbench --version]"],
 }
 """Suite -> its quick benchmarks."""
 
@@ -55,7 +54,6 @@ def test_every_arm_and_counter_has_its_benchmark() -> None:
     expected += [f"test_count[{name}-{arm}]" for name in (*DEFAULT_COUNTERS, "all") for arm in ARMS]
     expected += [f"test_build_alone[{arm}]" for arm in ARMS]
     expected += [name for names in QUICK.values() for name in names]
-    expected += ["test_second_table"]
     assert not set(expected) - set(names)
 
 
