@@ -15,6 +15,7 @@ from flopbench.core.errors import Remark, near_match
 from flopbench.policy.blocks import MOST_NAMES, Block, says
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.kernel import Tally, tally
+from flopbench.policy.names import hashes_of
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect
 
@@ -227,7 +228,9 @@ def odd_runs_remark(number: int, first: str) -> tuple[Remark, ...]:
 def _hashes(block: Block) -> Any:
     if block.hashes is not None:
         return block.hashes
-    keys = block.ids if block.views is None else zip(block.ids, block.views, strict=True)
+    if block.views is None:
+        return hashes_of(block.ids)
+    keys = zip(block.ids, block.views, strict=True)
     return np.fromiter(map(hash, keys), np.int64, block.size)
 
 

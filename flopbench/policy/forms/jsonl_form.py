@@ -1,12 +1,13 @@
 """JSONL: one JSON object a line, the header first.
 
-msgspec decodes some hundred lines at a time, and lists of one-digit ids stay text until numpy reads
-them. Where a piece does not decode, each of its lines is decoded alone, so that a defect is
-reported with its line.
+Plain lines are read as arrays (``jsonl_fast``). msgspec decodes some hundred others at a time, and
+lists of one-digit ids stay text until numpy reads them. Where a piece does not decode, each of its
+lines is decoded alone, so that a defect is reported with its line.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -21,9 +22,10 @@ import numpy as np
 
 from flopbench.core.errors import DataError, Remark
 from flopbench.core.files import RepeatedKey, only_once
-from flopbench.policy.blocks import Block, Place, block_of
+from flopbench.policy.blocks import MOST_NAMES, Block, Place, block_of
 from flopbench.policy.columns import json_value
 from flopbench.policy.forms.base import Copy, Reader
+from flopbench.policy.forms.jsonl_fast import plain_block
 from flopbench.policy.forms.raw import BOM, open_bytes, packed, pieces
 from flopbench.policy.header import Header, header_json, read_header
 from flopbench.policy.plan import Plan
@@ -31,6 +33,9 @@ from flopbench.policy.samples import CUT_HINT, IDS, OnDefect, Sample, sample_err
 
 PIECE_BYTES = 1 << 16
 """Pieces that fit a core's own cache decode twice as fast as pieces of 256 KiB (measured)."""
+
+LARGE_BYTES = 1 << 19
+"""Pieces that are read as arrays: a call of numpy costs as much as some hundred lines."""
 
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for text that is not what it should be."""
@@ -57,16 +62,37 @@ class JsonlReader(Reader):
             yield from self._decode(piece, line, lines, report)
 
     def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
-        """Yield the samples as arrays, one-digit ids straight from the text."""
+        """Yield the samples as arrays: plain lines at once, else one-digit ids from the text."""
         digits = not self.options.exact and plan.streams == ("",)
-        for piece, line, lines in self._pieces():
-            found = _with_digits(piece, lines, plan.size("")) if digits else None
+        read = 0
+        for piece, line, lines in self._pieces(LARGE_BYTES):
+            found, named = None, max(0, MOST_NAMES - read)
+            if digits:
+                place, size = _lines(self.path, line), plan.size("")
+                found = plain_block(piece, lines, size, place, columns, named)
+                found = found or self._block_of_digits(piece, line, plan, report, columns)
+            read += lines
             if found is not None:
-                samples, rows = found
-                yield block_of(samples, plan, _lines(self.path, line), report, columns, rows)
+                yield found
                 continue
-            for typed, place in self._decode(piece, line, lines, report):
-                yield block_of(typed, plan, place, report, columns)
+            for part, first, count in self._parts(piece, line):
+                for typed, place in self._decode(part, first, count, report):
+                    yield block_of(typed, plan, place, report, columns)
+
+    def _block_of_digits(
+        self, piece: bytes, line: int, plan: Plan, report: OnDefect, columns: Sequence[str]
+    ) -> Block | None:
+        """Return lines whose decisions are as many one-digit ids, None of any others."""
+        samples: list[Sample] = []
+        rows: list[Any] = []
+        for part, _, lines in self._parts(piece, line):
+            found = _with_digits(part, lines, plan.size(""))
+            if found is None or (rows and found[1].shape[1] != rows[0].shape[1]):
+                return None
+            samples += found[0]
+            rows.append(found[1])
+        place = _lines(self.path, line)
+        return block_of(samples, plan, place, report, columns, np.concatenate(rows))
 
     @staticmethod
     def write(copy: Copy) -> int:
@@ -79,20 +105,27 @@ class JsonlReader(Reader):
                 count += len(samples)
         return count
 
-    def _pieces(self) -> Iterator[tuple[bytes, int, int]]:
+    def _pieces(self, size: int = PIECE_BYTES) -> Iterator[tuple[bytes, int, int]]:
         """Yield pieces of whole lines, the number of the first one, and how many there are."""
         line = 1
         skip = self.header() is not None
         with open_bytes(self.path) as stream:
-            for piece in pieces(stream, self.path, PIECE_BYTES):
+            for piece in pieces(stream, self.path, size):
                 piece = piece.removeprefix(BOM) if line == 1 else piece
-                lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+                lines = _count(piece)
                 if skip:
                     piece = piece.partition(b"\n")[2]
                     line, lines, skip = line + 1, lines - 1, False
                 if piece:
                     yield piece, line, lines
                 line += lines
+
+    def _parts(self, piece: bytes, line: int) -> Iterator[tuple[bytes, int, int]]:
+        """Cut a large piece, which begins at a line, into pieces to decode."""
+        for part in pieces(io.BytesIO(piece), self.path, PIECE_BYTES):
+            lines = _count(part)
+            yield part, line, lines
+            line += lines
 
     def _decode(
         self, piece: bytes, line: int, lines: int, report: OnDefect
@@ -125,6 +158,10 @@ class JsonlReader(Reader):
                 self.warnings.append(Remark(left_out, kind="left out"))
             else:
                 yield [sample], place
+
+
+def _count(piece: bytes) -> int:
+    return piece.count(b"\n") + (not piece.endswith(b"\n"))
 
 
 def _lines(path: Path, first: int) -> Place:
