@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.core.units import number_of
-from flopbench.estimate.scores import objects, powers
-from flopbench.policy.counts import LogCounts
+from flopbench.estimate.scores import powers
+from flopbench.policy.counts import LogCounts, objects
 
 if TYPE_CHECKING:
     from flopbench.policy.blocks import Block
@@ -199,6 +199,8 @@ def _margins(block: Block) -> Any:
     import numpy as np
 
     scores = block.columns["scores"]
+    if isinstance(scores, np.ndarray) and scores.shape[1] > 1:
+        return _softmax_margins(scores)
     widths = {0 if row is None else len(row) for row in scores}
     if len(widths) == 1 and max(widths) > 1:  # the usual case, without a loop over samples
         return _softmax_margins(list(scores))

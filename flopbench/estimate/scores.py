@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.counts import LogCounts, ShareCounts, objects
 
 if TYPE_CHECKING:
     from flopbench.policy.blocks import Block
@@ -23,22 +23,23 @@ ROUNDED_SUM = 0.01
 def score_columns() -> dict[str, Callable[[Block], Any]]:
     """Return the functions that gather the columns which accuracies need."""
     return {
-        "scores": lambda block: objects(
-            None if row is None else tuple(row) for row in block.columns["scores"]
-        ),
+        "scores": _scores,
         "prediction": lambda block: objects(block.columns["prediction"]),
         "view": lambda block: None if block.views is None else objects(block.views),
     }
 
 
-def objects(values: Iterable[Any]) -> Any:
-    """Return (n,) objects, one a value: numpy makes no matrix of values of equal length."""
+def _scores(block: Block) -> Any:
+    """Return (n, classes) float64 where all rows are alike, else (n,) tuples or None."""
     import numpy as np
 
-    listed = list(values)
-    made: Any = np.empty(len(listed), object)
-    made[:] = listed
-    return made
+    rows = block.columns["scores"]
+    if isinstance(rows, np.ndarray):
+        return rows
+    widths = {0 if row is None else len(row) for row in rows}
+    if len(widths) == 1 and 0 not in widths:
+        return np.array(rows, np.float64)
+    return objects(None if row is None else tuple(row) for row in rows)
 
 
 def powers(scores: Any) -> tuple[Any, Any]:
@@ -115,9 +116,7 @@ def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
     if values is None:
         raise NoAccuracy("labels are names, and the header has no class_names to number them")
     rows = counts.columns["scores"]
-    widths = {0 if row is None else len(row) for row in rows}
-    alike = len(widths) == 1 and 0 not in widths
-    scores = np.array(list(rows), np.float64) if alike else None
+    scores = rows if rows.ndim == 2 else None
     classes = _indices(counts.columns["prediction"], number)
     if scores is None and classes is None:
         raise NoAccuracy("not every sample has scores of one length, or a prediction")
@@ -192,4 +191,4 @@ def _indices(values: Iterable[Any], number: Mapping[str, int]) -> Any:
     import numpy as np
 
     found = [number.get(v, v) if isinstance(v, str) else v for v in values]
-    return np.array(found, np.int64) if all(isinstance(v, int) for v in found) else None
+    return np.array(found, np.int64) if set(map(type, found)) <= {int} else None

@@ -49,7 +49,8 @@ class Block:
         views: (n,) views, None where no sample names one.
         labels: every label, sample after sample.
         label_lengths: (n,) labels of each sample.
-        columns: name -> (n,) values of the requested further fields.
+        columns: name -> (n,) values of the requested further fields; scores may be an array
+            (n, classes).
         hashes: (n,) of id and view, where the decoder made them; ids may then be stand-ins.
         first_ids: names of a log's first samples, where ids are stand-ins.
     """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from flopbench.core.errors import near_match
 from flopbench.policy.blocks import Block, Place, says
 from flopbench.policy.plan import Plan
@@ -22,9 +24,11 @@ def check_samples(samples: Sequence[Sample], plan: Plan, place: Place, report: O
 
 def check_scores(block: Block, report: OnDefect) -> None:
     """Report scores that are not finite, where a block carries scores."""
-    say = says(block.place, report)
-    for i, scores in enumerate(block.columns.get("scores", ())):
-        for text in _score_defects(scores or ()):
+    say, rows = says(block.place, report), block.columns.get("scores", ())
+    if isinstance(rows, np.ndarray) and np.isfinite(rows).all():
+        return
+    for i, scores in enumerate(rows):
+        for text in _score_defects(() if scores is None else scores):
             say(i, text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -71,7 +71,7 @@ class LogCounts:
         label_codes: every label as an index into ``label_values``, record after record.
         label_lengths: (n,) labels of each record.
         label_values: labels as the log has them, in order of first appearance.
-        columns: the requested further columns, (n,) each.
+        columns: the requested further columns, (n,) each; scores alike in length are (n, classes).
         ids: names of the records, if requested.
         first_ids: names of the first records; empty where the source has no records.
         at_random: whether the decisions were dealt out again among the records.
@@ -197,6 +197,16 @@ class LogCounts:
         """Return the name of a label: its class name where the log has class names."""
         names = self.plan.header.class_names
         return names[value] if names is not None and isinstance(value, int) else str(value)
+
+
+def objects(values: Iterable[Any]) -> Any:
+    """Return (n,) objects, one a value: numpy makes no matrix of values of equal length."""
+    import numpy as np
+
+    listed = list(values)
+    made: Any = np.empty(len(listed), object)
+    made[:] = listed
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from flopbench.core.errors import Remark, near_match
 from flopbench.policy.blocks import MOST_NAMES, Block, says
-from flopbench.policy.counts import LogCounts, Source
+from flopbench.policy.counts import LogCounts, Source, objects
 from flopbench.policy.kernel import Tally, tally
 from flopbench.policy.names import hashes_of
 from flopbench.policy.plan import Plan
@@ -176,6 +176,8 @@ class Gatherer:
             return None
         if default is not None:
             parts = [default(n) if part is None else part for n, part in enumerate(parts)]
+        if len({part.shape[1:] for part in parts}) > 1:  # rows of numbers, here and there missing
+            parts = [p if p.ndim == 1 else objects(map(tuple, p.tolist())) for p in parts]
         return np.concatenate(parts)
 
     def finish(self, source: Source) -> LogCounts:

@@ -28,6 +28,7 @@ from flopbench.policy.forms import csv_form  # noqa: E402
 from flopbench.policy.forms.base import Options  # noqa: E402
 from flopbench.policy.log import check_log, count_log, open_log, without_duplicates  # noqa: E402
 from flopbench.policy.ready import read_counts  # noqa: E402
+from flopbench.policy.samples import raise_first  # noqa: E402
 from flopbench.policy.writers import convert, convert_file  # noqa: E402
 
 HEADER: dict[str, Any] = {
@@ -514,6 +515,11 @@ PARQUET_DEFECTS = {
     f'{GOOD}, INTERVAL 3 DAY AS "extra.x"': "extra",
     f"{GOOD}, '{{' AS counts_json": "row 1: counts_json is not JSON",
     f'{GOOD}, [0] AS "actions.rgb"': "two columns for 'actions'",
+    f"{GOOD}, [0.5, NULL]::DOUBLE[] AS scores": "row 1: scores[1]",
+    f"{GOOD}, ['a.jpg', NULL] AS frames": "row 1: frames[1]",
+    f"{GOOD}, ['dog', NULL] AS labels": "row 1: labels[1]",
+    f"{GOOD}, '{{' AS extra_json": "row 1: extra_json is not JSON",
+    f"{GOOD}, '{{\"k\": [1]}}' AS extra_json": "row 1: extra[...]",
 }
 
 
@@ -529,6 +535,42 @@ def test_parquet_without_a_header_needs_a_preset(tmp_path: Path) -> None:
         f"COPY ({GOOD}) TO '{path}' (FORMAT parquet, KV_METADATA {{'flopbench.policy-log': '{{'}})"
     )
     assert "metadata: the header is not JSON" in raised(path)
+
+
+CARRIED = {
+    "'crop' AS view": "view",
+    "7 AS view": "view",
+    "3::UTINYINT AS prediction": "prediction",
+    "'é' AS prediction": "prediction",
+    "[0.5, 1e-3]::FLOAT[] AS scores": "scores",
+    "CASE WHEN id = 'a' THEN [1.5] ELSE [2.5, 3.5] END::DOUBLE[] AS scores": "scores",
+    "CASE WHEN id = 'a' THEN [1.5] END::DOUBLE[] AS scores": "scores",
+    """CASE WHEN id = 'a' THEN '{"x": 1, "é": null}' END AS extra_json""": "extra",
+    "CASE WHEN id = 'a' THEN ['dog', 'é'] END AS labels": "labels",
+    "[1, 2]::UBIGINT[] AS labels, 1.5::DOUBLE AS latency_ms, [1, 2] AS frames": "labels",
+}
+
+
+@pytest.mark.parametrize("column", CARRIED)
+def test_the_fast_way_through_parquet_carries_what_the_exact_reader_does(
+    tmp_path: Path, column: str
+) -> None:
+    """Two rows, and what their blocks have besides decisions."""
+    rows = f"({GOOD} UNION ALL SELECT 'bé', [0, 1, 2, 2])"
+    path, name = parquet(tmp_path, f"SELECT *, {column} FROM {rows}"), CARRIED[column]
+    wanted = ("id", *({name} & {"scores", "prediction", "extra"}))
+    fast, exact = (
+        next(iter(open_log([path], options=Options(exact=way)).blocks(raise_first, wanted)))
+        for way in (False, True)
+    )
+    assert fast.hashes is not None or name == "view"
+    for field in ("ids", "views", "labels"):
+        assert _plain(getattr(fast, field)) == _plain(getattr(exact, field))
+    assert {k: _plain(v) for k, v in fast.columns.items()} == exact.columns
+
+
+def _plain(values: Any) -> Any:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values or ())
 
 
 def test_a_parquet_file_with_brackets_in_its_name_is_itself(tmp_path: Path) -> None:

@@ -1,33 +1,21 @@
 """Parquet: one row per sample, decisions in a list column, the header in the metadata.
 
-DuckDB decodes and passes its vectors on as Arrow arrays (nanoarrow), which numpy reads in place.
-The common columns take the fast way, which makes no Python object per sample: DuckDB hashes the
-names, and decisions stay bytes. Anything else takes the exact way.
+DuckDB decodes and passes its vectors on as Arrow arrays (nanoarrow). The common columns take the
+fast way (``parquet_fast``). Anything else takes the exact way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import temporary
 from flopbench.core.limits import most_unpacked_bytes, too_much
-from flopbench.policy.blocks import (
-    LARGEST_CODE,
-    MOST_NAMES,
-    Block,
-    Place,
-    Say,
-    checked_ids,
-    says,
-    says_item,
-)
+from flopbench.policy.blocks import MOST_NAMES, Block, Place
 from flopbench.policy.columns import (
     JSON_SUFFIX,
     LISTS,
@@ -40,16 +28,12 @@ from flopbench.policy.columns import (
     rows_of,
 )
 from flopbench.policy.forms.base import Copy, Reader
+from flopbench.policy.forms.parquet_fast import FastColumns
 from flopbench.policy.forms.raw import duckdb_path, quiet_connection, sql_text
 from flopbench.policy.header import FORMAT, Header, header_json, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect
 
-FAST_COLUMNS = {"id", "actions", "labels", "steps", "exit"}
-"""A log with only these columns, its decisions as ids, takes the fast way."""
-_INTEGERS = {
-    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
-}
 FRUGAL = {"threads": 1, "memory_limit": "512MB"}
 """DuckDB's settings for writing: bounded memory for a log of any size, rows in order."""
 LEAST_OBJECT_BYTES = 1 << 24
@@ -117,20 +101,14 @@ class ParquetReader(Reader):
     def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, the fast way where it applies."""
         types = self._types()
-        if self.options.exact or columns or not _is_fast(types, plan):
+        fast = None if self.options.exact else FastColumns.of(types, plan, columns)
+        if fast is None:
             yield from super().blocks(plan, report, columns)
             return
-        names = [name for name in ("actions", "labels", "steps", "exit") if name in types]
-        listed = ", ".join(f'"{name}"' for name in names)
-        # A missing name would hash like any other, so it is queried separately.
-        query = f"SELECT hash(id) AS h, id IS NULL AS nameless, {listed} FROM read_parquet(?)"
-        named = self._fetched(f"SELECT id FROM read_parquet(?) LIMIT {MOST_NAMES}")
-        first_ids = [row[0] for row in named if row[0] is not None]
         first = 1
-        for batch in self._batches(query):
-            fields = dict(zip(("h", "nameless", *names), batch.iter_children(), strict=True))
-            found = _block(fields, len(batch), plan, self._place(first), report)
-            yield replace(found, first_ids=first_ids) if first == 1 else found
+        for batch in self._batches(fast.query()):
+            named = max(0, MOST_NAMES + 1 - first)
+            yield fast.block(batch, self._place(first), report, named)
             first += len(batch)
 
     @staticmethod
@@ -206,95 +184,6 @@ class ParquetReader(Reader):
 
     def _place(self, first: int) -> Place:
         return lambda i: f"{self.path}, row {first + i}"
-
-
-def _is_fast(types: dict[str, str], plan: Plan) -> bool:
-    if not {"id", "actions"} <= set(types) <= FAST_COLUMNS or plan.streams != ("",):
-        return False
-    if types["id"] != "VARCHAR":
-        return False
-    lists = all(
-        types[name].endswith("[]") and types[name][:-2] in _INTEGERS
-        for name in ("actions", "labels")
-        if name in types
-    )
-    return lists and all(types[name] in _INTEGERS for name in ("steps", "exit") if name in types)
-
-
-def _block(fields: dict[str, Any], n: int, plan: Plan, place: Place, report: OnDefect) -> Block:
-    """Turn Arrow arrays into a block."""
-    say = says(place, report)
-    nameless = fields["nameless"]
-    for i in np.flatnonzero(_bits(nameless.buffer(1), nameless.offset, nameless.offset + n)):
-        say(int(i), "id: is missing")
-    codes, lengths = _lists(fields["actions"], n, "actions", say)
-    codes = checked_ids(codes, plan.size(""), says_item(say, lengths, "actions"))
-    if not lengths.all() and "exit" not in fields:
-        for i in np.flatnonzero(nulls(fields["actions"], 0, n)):
-            say(int(i), "actions: is missing: nothing to count")
-    labels: Any = np.empty(0, np.int64)
-    label_lengths = None
-    if "labels" in fields:
-        labels, label_lengths = _lists(fields["labels"], n, "labels", say)
-    return Block(
-        place=place,
-        ids=range(n),  # type: ignore[arg-type]
-        hashes=np.asarray(fields["h"].buffer(1))[:n].astype(np.int64),
-        codes=codes,
-        lengths=lengths,
-        steps=_integers(fields.get("steps"), n, LARGEST_CODE, "steps", say),
-        exits=_integers(fields.get("exit"), n, len(plan.exits) - 1, "exit", say),
-        labels=labels,
-        label_lengths=label_lengths,
-    )
-
-
-def _bits(buffer: Any, start: int, stop: int) -> Any:
-    """Return bits of a buffer, least significant first, as bytes of 0 and 1."""
-    packed = np.frombuffer(bytes(buffer), np.uint8)[start // 8 : -(-stop // 8)]
-    return np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + stop - start]
-
-
-def nulls(array: Any, start: int, stop: int) -> Any:
-    """Return (stop - start,) booleans: where an Arrow array has no value."""
-    validity = bytes(array.buffer(0))
-    begin, end = array.offset + start, array.offset + stop
-    whole = validity[begin // 8 : end // 8]
-    if not validity or (whole.count(0xFF) == len(whole) and end % 8 == 0):
-        return np.zeros(stop - start, bool)
-    return _bits(validity, begin, end) == 0
-
-
-def _integers(array: Any, n: int, largest: int, name: str, say: Say) -> Any:
-    """Return (n,) integers up to the largest, -1 for no value; None for no column or no values."""
-    if array is None:
-        return None
-    missing = nulls(array, 0, n)
-    if missing.all():
-        return None
-    values = np.asarray(array.buffer(1))[array.offset : array.offset + n]
-    wrong = ~missing & ((values < 0) | (values > largest))
-    known = f", but this log has {largest + 1} exits"
-    if name == "steps":
-        known = f" where 0 to {largest} was expected"
-    for i in np.flatnonzero(wrong).tolist():
-        say(i, f"{name}: is {int(values[i])}{known}")
-    return np.where(missing | wrong, -1, values.astype(np.int64))
-
-
-def _lists(array: Any, n: int, name: str, say: Say) -> tuple[Any, Any]:
-    """Return the items of a list column, flat, and (n,) lengths."""
-    offsets = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
-    child = array.child(0)
-    start, stop = int(offsets[0]), int(offsets[-1])
-    lengths = np.diff(offsets)
-    if stop == start:
-        return np.empty(0, np.int64), lengths
-    items = np.asarray(child.buffer(1))[child.offset + start : child.offset + stop]
-    say_item = says_item(say, lengths, name)
-    for at in np.flatnonzero(nulls(child, start, stop)):
-        say_item(int(at), "is missing")
-    return items, lengths
 
 
 def _sql_types(kinds: Kinds, plan: Plan) -> Iterator[tuple[str, str]]:

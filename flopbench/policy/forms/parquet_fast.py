@@ -1,0 +1,252 @@
+"""Reads Parquet logs of the common columns as arrays: the fast way, without an object a decision.
+
+DuckDB decodes, and numpy reads its Arrow arrays (nanoarrow) in place. A column that nobody needs is
+read only where its type leaves room for a defect. What only the exact reader can decide, such as a
+list with a gap, is left to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flopbench.policy.blocks import (
+    IDS,
+    LARGEST_CODE,
+    Block,
+    Place,
+    Say,
+    checked_ids,
+    says,
+    says_item,
+)
+from flopbench.policy.forms.base import NeedsExactReader
+from flopbench.policy.names import WORD, hashes_in
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import OnDefect
+
+_WHOLE = frozenset(
+    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+)
+_REAL = frozenset({"FLOAT", "DOUBLE"})
+_TEXT = frozenset({"VARCHAR"})
+_TYPES = {
+    "id": _TEXT,
+    "actions": {f"{kind}[]" for kind in _WHOLE},
+    "labels": {f"{kind}[]" for kind in _WHOLE | _TEXT},
+    "steps": _WHOLE,
+    "exit": _WHOLE,
+    "view": _WHOLE | _TEXT,
+    "prediction": _WHOLE | _TEXT,
+    "scores": {f"{kind}[]" for kind in _REAL},
+    "frames": {f"{kind}[]" for kind in _WHOLE | _TEXT},
+    "latency_ms": _REAL | _WHOLE,
+    "extra_json": _TEXT,
+}
+"""Column -> the types with which it takes the fast way; with any other column, none does."""
+_COUNTED = ("id", "actions", "labels", "steps", "exit", "view", "extra_json")
+"""Columns that are always read: counts need them, or their text may be defective."""
+_CARRIED = {"scores", "prediction", "extra"}
+"""Further fields that a block can carry."""
+_EXTRA = msgspec.json.Decoder(dict[str, int | float | str | bool | None] | None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FastColumns:
+    """The columns of a log that are read, and how they become blocks.
+
+    Attributes:
+        plan: what the decisions can be.
+        types: column -> SQL type.
+        wanted: the fields that blocks carry.
+        read: the columns that are read.
+        named: whether blocks have all names.
+    """
+
+    plan: Plan
+    types: dict[str, str]
+    wanted: list[str]
+    read: list[str]
+    named: bool
+
+    @classmethod
+    def of(cls, types: dict[str, str], plan: Plan, wanted: Sequence[str]) -> FastColumns | None:
+        """Return how to read a log with these columns, None where it needs the exact reader."""
+        plain = {"id", "actions"} <= set(types) and plan.streams == ("",)
+        if not plain or any(kind not in _TYPES.get(name, ()) for name, kind in types.items()):
+            return None
+        further = [name for name in wanted if name != IDS]
+        if not _CARRIED.issuperset(further):
+            return None
+        read = dict.fromkeys(name for name in (*_COUNTED, *further) if name in types)
+        named = IDS in wanted or "view" in types
+        return cls(plan=plan, types=types, wanted=further, read=list(read), named=named)
+
+    def query(self) -> str:
+        """Return the query: whether a list that is not read has gaps, and the columns that are."""
+        lists = [name for name in ("scores", "frames") if name in self.types.keys() - self.read]
+        gaps = " OR ".join(f"coalesce(len({name}) <> list_count({name}), false)" for name in lists)
+        return f"SELECT {', '.join((gaps or 'false', *self.read))} FROM read_parquet(?)"
+
+    def block(self, batch: Any, place: Place, report: OnDefect, named: int) -> Block:
+        """Turn a batch of Arrow arrays into a block, ``named`` of its names among ``first_ids``.
+
+        Raises:
+            NeedsExactReader: something is wrong that only that reader can name.
+        """
+        n, say = len(batch), says(place, report)
+        gaps, *arrays = batch.iter_children()
+        if _bits(gaps.buffer(1), gaps.offset, gaps.offset + n).any():
+            raise NeedsExactReader
+        fields = dict(zip(self.read, arrays, strict=True))
+        for i in np.flatnonzero(nulls(fields["id"], 0, n)):
+            say(int(i), "id: is missing")
+        codes, lengths = _lists(fields["actions"], n, "actions", say)
+        codes = checked_ids(codes, self.plan.size(""), says_item(say, lengths, "actions"))
+        if not lengths.all() and "exit" not in fields:
+            for i in np.flatnonzero(nulls(fields["actions"], 0, n)):
+                say(int(i), "actions: is missing: nothing to count")
+        labels: Any = ()
+        label_lengths = None
+        if "labels" in fields:
+            labels, label_lengths = _lists(fields["labels"], n, "labels", say)
+        views = _values(fields["view"], n) if "view" in fields else None
+        if views is not None and views.count(None) == n:
+            views = None
+        names = _texts(fields["id"], n if self.named else min(n, named))
+        return Block(
+            place=place,
+            ids=names if self.named else range(n),  # type: ignore[arg-type]
+            hashes=_hashes(fields["id"], n) if views is None else None,
+            codes=codes,
+            lengths=lengths,
+            steps=_integers(fields.get("steps"), n, LARGEST_CODE, "steps", say),
+            exits=_integers(fields.get("exit"), n, len(self.plan.exits) - 1, "exit", say),
+            labels=labels,
+            label_lengths=label_lengths,
+            views=views,
+            columns=self._columns(fields, n),
+            first_ids=names,
+        )
+
+    def _columns(self, fields: dict[str, Any], n: int) -> dict[str, Any]:
+        """Return the fields that are carried; the text of ``extra`` is decoded in any case."""
+        found: dict[str, Any] = {name: [None] * n for name in self.wanted}
+        makers = {"scores": _scores, "prediction": _values}
+        found |= {name: makers[name](fields[name], n) for name in makers if name in fields}
+        if "extra_json" in fields:
+            extra = _extra(fields["extra_json"], n)
+            found |= {"extra": extra} if "extra" in found else {}
+        return found
+
+
+def _scores(array: Any, n: int) -> Any:
+    """Return (n, classes) float64 where all rows are alike, else n lists or None."""
+    numbers, lengths = _lists(array, n, "scores", _leave)
+    missing = nulls(array, 0, n)
+    if lengths[0] and (lengths == lengths[0]).all() and not missing.any():
+        return numbers.reshape(n, -1).astype(np.float64)
+    ends, flat = np.cumsum(lengths).tolist(), numbers.tolist()
+    rows = zip(missing.tolist(), ends, lengths.tolist(), strict=True)
+    return [None if gone else flat[end - length : end] for gone, end, length in rows]
+
+
+def _extra(array: Any, n: int) -> list[Any]:
+    """Return n objects of JSON text, None for no text."""
+    try:
+        return [None if text is None else _EXTRA.decode(text) for text in _texts(array, n)]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise NeedsExactReader from None
+
+
+def _values(array: Any, n: int) -> list[Any]:
+    """Return n whole numbers or texts, None for no value."""
+    if array.n_buffers > 2:
+        return _texts(array, n)
+    values: list[Any] = np.asarray(array.buffer(1))[array.offset : array.offset + n].tolist()
+    for i in np.flatnonzero(nulls(array, 0, n)).tolist():
+        values[i] = None
+    return values
+
+
+def _texts(array: Any, n: int, start: int = 0) -> list[Any]:
+    """Return n texts of a column, None for no value."""
+    first = array.offset + start
+    ends = np.asarray(array.buffer(1))[first : first + n + 1].tolist()
+    data = bytes(memoryview(array.buffer(2))[ends[0] : ends[-1]])
+    ends = [end - ends[0] for end in ends]
+    text = data.decode()
+    if len(text) == len(data):  # a character is a byte
+        found: list[Any] = [text[a:b] for a, b in pairwise(ends)]
+    else:
+        found = [data[a:b].decode() for a, b in pairwise(ends)]
+    for i in np.flatnonzero(nulls(array, start, start + n)).tolist():
+        found[i] = None
+    return found
+
+
+def _hashes(array: Any, n: int) -> Any:
+    """Return (n,) hashes of texts."""
+    ends = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
+    data = bytes(memoryview(array.buffer(2))[: ends[-1]]) + bytes(WORD)
+    return hashes_in(np.frombuffer(data, np.uint8), ends[:-1], np.diff(ends))
+
+
+def _leave(*_: Any) -> None:
+    raise NeedsExactReader
+
+
+def _bits(buffer: Any, start: int, stop: int) -> Any:
+    """Return bits of a buffer, least significant first, as bytes of 0 and 1."""
+    packed = np.frombuffer(bytes(buffer), np.uint8)[start // 8 : -(-stop // 8)]
+    return np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + stop - start]
+
+
+def nulls(array: Any, start: int, stop: int) -> Any:
+    """Return (stop - start,) booleans: where an Arrow array has no value."""
+    validity = bytes(array.buffer(0))
+    begin, end = array.offset + start, array.offset + stop
+    whole = validity[begin // 8 : end // 8]
+    if not validity or (whole.count(0xFF) == len(whole) and end % 8 == 0):
+        return np.zeros(stop - start, bool)
+    return _bits(validity, begin, end) == 0
+
+
+def _integers(array: Any, n: int, largest: int, name: str, say: Say) -> Any:
+    """Return (n,) integers up to the largest, -1 for no value; None for no column or no values."""
+    if array is None:
+        return None
+    missing = nulls(array, 0, n)
+    if missing.all():
+        return None
+    values = np.asarray(array.buffer(1))[array.offset : array.offset + n]
+    wrong = ~missing & ((values < 0) | (values > largest))
+    known = f", but this log has {largest + 1} exits"
+    if name == "steps":
+        known = f" where 0 to {largest} was expected"
+    for i in np.flatnonzero(wrong).tolist():
+        say(i, f"{name}: is {int(values[i])}{known}")
+    return np.where(missing | wrong, -1, values.astype(np.int64))
+
+
+def _lists(array: Any, n: int, name: str, say: Say) -> tuple[Any, Any]:
+    """Return the items of a list column, flat, and (n,) lengths."""
+    offsets = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
+    child = array.child(0)
+    start, stop = int(offsets[0]), int(offsets[-1])
+    lengths = np.diff(offsets)
+    if stop == start:
+        return np.empty(0, np.int64), lengths
+    if child.n_buffers > 2:
+        items: Any = _texts(child, stop - start, start)
+    else:
+        items = np.asarray(child.buffer(1))[child.offset + start : child.offset + stop]
+    say_item = says_item(say, lengths, name)
+    for at in np.flatnonzero(nulls(child, start, stop)):
+        say_item(int(at), "is missing")
+    return items, lengths
