@@ -8,8 +8,7 @@ from typing import Any
 
 from flopbench.core.errors import InputError
 from flopbench.estimate.clusters import COLUMN, ID_PREFIX, NO_CLUSTERS, Gathered
-from flopbench.estimate.scores import objects
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, objects
 
 
 def reduce_log(

@@ -43,7 +43,7 @@ from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import check_schema, check_writable, temporary
 from flopbench.core.records import Count, Record, decode
 from flopbench.policy.columns import json_value
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, objects
 from flopbench.policy.engine import odd_runs_remark
 from flopbench.policy.forms.parquet_form import check_unpacked, require_duckdb
 from flopbench.policy.forms.raw import (
@@ -172,17 +172,14 @@ def write_part(
     empty = np.setdiff1d(np.arange(n), record)
     none: Any = np.zeros(len(empty), np.int64)
 
-    def objects(values: Sequence[str | None]) -> Any:
-        return np.fromiter(values, object, len(values))
-
     records = {
         "record": np.arange(n),
         "video": objects(counts.ids or ()),
-        "view": objects([v if v is None else str(v) for v in counts.columns[VIEW]]),
+        "view": objects(v if v is None else str(v) for v in counts.columns[VIEW]),
         "cluster": objects([None] * n) if clusters is None else clusters,
-        "labels": objects(list(_label_texts(counts))),
+        "labels": objects(_label_texts(counts)),
         "exit": objects([None] * n if counts.exits is None else [exits[i] for i in counts.exits]),
-        "counts": objects(list(_runs_texts(counts))),
+        "counts": objects(_runs_texts(counts)),
         "steps": counts.steps.astype(np.int64),
     }
     rows = {
