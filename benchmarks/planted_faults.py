@@ -667,6 +667,13 @@ FAULTS = (
         ("tests/light/estimate/test_wording.py",),
     ),
     Fault(
+        "a random policy repeats the inversions of its log",
+        "flopbench/estimate/compare.py",
+        "if not dealt[n] or str(m.run.source) not in logs]",
+        "]",
+        ("tests/light/replay/test_run_times.py::test_a_random_policy_repeats_no_inversion",),
+    ),
+    Fault(
         "equal runs dominate each other",
         "flopbench/estimate/compare.py",
         "return no_worse and (percent_a > percent_b or cost_a < cost_b)",
@@ -780,6 +787,14 @@ FAULTS = (
         "_round_s(own.full, clock) - arms_s - networks_s",
         "_round_s(own.full, clock) - networks_s",
         ("tests/replay/test_calibration.py::test_overheads_by_hand",),
+    ),
+    Fault(
+        "by a calibration, calls of several items take as long as of one",
+        "flopbench/replay/overheads.py",
+        "sum(k * call_time(own, n) for n, k in sizes.items())",
+        "sum(k * call_time(own, 1) for n, k in sizes.items())",
+        ("tests/replay/test_calibration.py::"
+         "test_a_calibration_has_the_times_of_its_networks",),
     ),
     Fault(
         "what is charged with the runs of a component is not in the total",
@@ -1003,6 +1018,21 @@ FAULTS = (
         "if self.flagged else",
         ("tests/present/test_plot_roofline.py::"
          "test_the_legend_says_roofs_and_hollow_marks",),
+    ),
+    Fault(
+        "a caption is in another unit than its axis",
+        "flopbench/present/figures/tradeoff_data.py",
+        "return unit_of(self.cost, self.words, self.scale)",
+        "return unit_of(self.cost, self.words)",
+        ("tests/light/present/test_figure_tradeoff.py::"
+         "test_small_costs_are_captioned_in_the_unit_of_their_axis",),
+    ),
+    Fault(
+        "data of small costs are in the unit of the axis",
+        "flopbench/present/figures/cost.py",
+        "giga = self.scale.divisor / GIGA",
+        "giga = 1.0",
+        ("tests/light/present/test_figure_cost.py::test_small_costs_have_their_own_unit",),
     ),
     Fault(
         "others are set against the reference",
