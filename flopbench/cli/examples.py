@@ -17,7 +17,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "table": (
         "table resnet18 mobilenet_v2 -r 224 -r 112",
-        "table nets.py:build@64 --counter torch --counter thop -o table.json",
+        "table --all torchvision --match 'squeezenet*' --jobs 2 -o zoo.json",
         "table --from table.json --for column -o table.tex",
     ),
     "explain": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -11,17 +12,24 @@ from flopbench.cli.common import (
     add_tables,
     check_output,
     chosen_counters,
+    keeps_json,
     logs_for,
     positive,
+    positive_seconds,
     progress_bar,
     require,
     show,
 )
 from flopbench.cli.model_options import add_models, models_for
-from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, complain
+from flopbench.cli.parser import Parser
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, SHOWN, complain
+from flopbench.core.limits import MODEL_LIMIT_S
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
+
+LIBRARIES = ("torchvision", "timm", "transformers")
+"""Those of ``models.spec.LIBRARY_SOURCES``, which takes a while to import."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -48,9 +56,12 @@ def add_parser(verbs: Any) -> None:
     parser.group("input").add_argument(
         "--from",
         dest="saved",
+        nargs="+",
         metavar="FILE",
-        help="print a saved table (JSON) instead of measuring; needs no torch",
+        help="print a saved table (JSON) instead of measuring, or several, such as shards, as one; "
+        "needs no torch",
     )
+    _add_libraries(parser)
     add_counters(parser)
     add_tables(parser, logs="what the components of these policy logs are, code included")
     parser.group("output").add_argument(
@@ -59,10 +70,63 @@ def add_parser(verbs: Any) -> None:
         help="sort by model, input, published, dense, activations, params, feature_dim, status "
         "or a counter; -COLUMN (written --sort=-dense) puts the largest first",
     )
+    parser.group("output").add_argument(
+        "--flat",
+        action="store_true",
+        help="CSV with one row a model, in the columns of timm's benchmark files and more",
+    )
+    parser.group("output").add_argument(
+        "--against",
+        metavar="CSV",
+        help="compare with published figures in the columns of timm's results: model, "
+        "infer_img_size, infer_gmacs, infer_macts, param_count",
+    )
     parser.group("counting").add_argument(
         "--jobs", type=positive, default=1, help="worker processes to measure in (default: 1)"
     )
     parser.set_defaults(run=run)
+
+
+def _add_libraries(parser: Parser) -> None:
+    group = parser.group("whole libraries")
+    group.add_argument(
+        "--all",
+        dest="library",
+        choices=LIBRARIES,
+        help="count every model of a library at its own input size, in worker processes (--jobs). "
+        "-o FILE.json is kept up to date meanwhile, and continued by the same command",
+    )
+    for name, what in (("--match", "only"), ("--exclude", "no")):
+        group.add_argument(
+            name,
+            action="append",
+            metavar="PATTERN",
+            help=f"{what} models with names such as 'vit_*'; repeatable",
+        )
+    group.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="the I-th of N parts of the sorted names, for N machines; --from merges their files",
+    )
+    group.add_argument(
+        "--retry-failed", action="store_true", help="count again what has failed in FILE.json"
+    )
+    group.add_argument(
+        "--limit",
+        type=positive_seconds,
+        metavar="SECONDS",
+        help=f"time that one model may take (default: {MODEL_LIMIT_S:g})",
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, shards = text.partition("/")
+    if not (slash and number.isdecimal() and shards.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} where I/N was expected, such as 1/4")
+    if not 1 <= int(number) <= int(shards):
+        raise argparse.ArgumentTypeError(f"{text!r}: parts are 1/{shards} to {shards}/{shards}")
+    return int(number), int(shards)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,19 +135,54 @@ def run(args: argparse.Namespace) -> int:
     from flopbench.counting.table_text import cost_tables, sort_table
     from flopbench.models.factories import is_code
 
+    _check_libraries(args)
     if args.models and all(map(is_code, args.models)):
         return _list_factories(args)
     logs = logs_for(args)
 
-    table = _saved_table(args, logs) if args.saved else _measured_table(args, logs)
+    if args.library:
+        table = _library_table(args, logs)
+    else:
+        table = _saved_table(args, logs) if args.saved else _measured_table(args, logs)
     if args.sort:
         table = sort_table(table, args.sort)
-    show(args, cost_tables(table))
+    if args.against:
+        from flopbench.counting.against import against, against_tables
+
+        show(args, against_tables(against(table, Path(args.against))))
+        return EXIT_OK
+    show(args, cost_tables(table, flat=args.flat))
     failed = dict.fromkeys((row.spec, row.notes[0]) for row in table if row.status == "failed")
-    for spec, why in failed:
+    for spec, why in list(failed)[:SHOWN]:
         why = why.removeprefix(spec).lstrip()
         complain(f"could not measure {spec}: {why}")
+    if len(failed) > SHOWN:
+        complain(f"and {len(failed) - SHOWN} more: see the notes of their rows")
     return EXIT_MEASURE if failed else EXIT_OK
+
+
+def _check_libraries(args: argparse.Namespace) -> None:
+    """Refuse options of ``--all`` without it, and forms of output that cannot hold the result."""
+    only = ("match", "exclude", "shard", "retry_failed", "limit")
+    given = next((name for name in only if getattr(args, name)), "")
+    require(
+        bool(args.library) or not given,
+        f"--{given.replace('_', '-')} needs --all",
+        "such as: flopbench table --all timm --match 'vit_*' -o zoo.json",
+    )
+    require(
+        not args.library or args.output == "-" or keeps_json(args),
+        f"--all keeps in a JSON file what it has counted, and -o is {args.output}",
+        f"flopbench table --all {args.library} -o zoo.json, then: flopbench table --from zoo.json",
+    )
+    require(
+        not (args.library and args.output != "-" and (args.against or args.sort or args.flat)),
+        "-o holds the table of --all as it is counted",
+        "then: flopbench table --from zoo.json with --against, --sort or --flat",
+    )
+    if args.flat:
+        args.format = args.format or "csv"
+        require(args.format == "csv", f"--flat is CSV, and the format is {args.format}")
 
 
 def _list_factories(args: argparse.Namespace) -> int:
@@ -110,7 +209,45 @@ def _saved_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
         "--from prints a saved table as it is: models, --preset, --resolution, --classes and "
         "--counter cannot apply",
     )
-    return CostTable.load(args.saved)
+    tables = {name: CostTable.load(name) for name in args.saved}
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    from flopbench.counting.zoo import merged
+
+    return merged(tables)
+
+
+def _library_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
+    from flopbench.core.units import number_of
+    from flopbench.counting.zoo import count_into, library_models
+    from flopbench.models.spec import cross
+
+    require(
+        not (args.models or args.saved or args.preset or logs),
+        "--all names the models itself: models, --from, --preset and --for cannot apply",
+    )
+    specs = library_models(args.library, args.match or (), args.exclude or (), args.shard or (1, 1))
+    specs = cross(specs, args.resolution or [])
+    if args.classes is not None:
+        specs = [spec.with_classes(args.classes) for spec in specs]
+
+    def begin(left: int) -> None:
+        if left < len(specs):
+            done = number_of(len(specs) - left, "model")
+            complain(f"{args.output} has {done} of {len(specs)} already, {left} to count")
+
+    with progress_bar("counting") as progress:
+        return count_into(
+            None if args.output == "-" else Path(args.output),
+            specs,
+            chosen_counters(args),
+            jobs=args.jobs,
+            limit_s=args.limit or MODEL_LIMIT_S,
+            refresh=args.refresh,
+            retry_failed=args.retry_failed,
+            progress=progress,
+            begin=begin,
+        )
 
 
 def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:

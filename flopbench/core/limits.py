@@ -33,6 +33,8 @@ MOST_LAYERS = 1000
 """Of one stack: to build more takes hours. The deepest networks published have about 1,000."""
 MOST_PARTS = 500_000
 """Modules and parameters together: a mixture of 60 layers of 256 experts has 100,000."""
+MODEL_LIMIT_S = 900.0
+"""Of a whole library, each model: the largest of timm take two minutes of one core."""
 
 # --- policy logs
 MOST_STEPS = 2**31 - 1

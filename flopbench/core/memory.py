@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from pathlib import Path
 
 from flopbench.core.errors import MeasureError
@@ -56,6 +57,21 @@ def require_room(weights: int, activations: int = 0, *, hint: str = "") -> None:
         sizes = {"weights": weights, "activations": activations}
         parts = [f"{gigabytes(n)} GB of {what}" for what, n in sizes.items() if n > free / 10]
         raise MeasureError(f"it needs {' and '.join(parts)}, {gigabytes(free)} GB free", hint)
+
+
+def peak_resident_bytes() -> int:
+    """Return the most memory that this process has had, 0 where the system does not tell."""
+    # On Linux getrusage includes the peak of the process that started this one.
+    found = re.search(r"^VmHWM:\s*(\d+) kB", text_of(Path("/proc/self/status")), re.MULTILINE)
+    if found:
+        return int(found[1]) * 1024
+    with contextlib.suppress(ImportError):  # Windows
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if sys.platform == "darwin" else 1024
+        )
+    return 0
 
 
 def _address_space_left(root: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""Processes to measure in: a fresh one for each job, one JSON value out; or a pool of them.
+"""Processes to measure in: a fresh one for each job, one JSON value out; or several at once.
 
 A worker is a new interpreter, not a fork: memory layout, library threads and caches start anew,
 which is what makes processes replicates of each other. The job comes on stdin; the answer goes to
@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from flopbench.core import errors, stopping
 from flopbench.core.errors import FlopbenchError, MeasureError
 from flopbench.core.files import temporary
+from flopbench.core.memory import peak_resident_bytes
+
+_Job = TypeVar("_Job")
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what comes next)."""
@@ -58,7 +66,11 @@ class WorkerDied(MeasureError):
 POLL_S = 0.5
 """Seconds between two looks at how far a worker is."""
 
+JOBS_A_WORKER = 32
+"""Libraries keep some memory for each model: 32 pay for the seconds in which they are imported."""
+
 _QUIET = "ignore:resource_tracker"
+_KILL = getattr(signal, "SIGKILL", 9)
 _DEATH_SIGNAL = 1
 """``PR_SET_PDEATHSIG`` of Linux."""
 
@@ -131,17 +143,104 @@ def run_job(
     return result["value"]
 
 
-class Pool(NamedTuple):
-    """Worker processes: ``submit(function, *arguments)`` returns a future."""
+class Answer(NamedTuple):
+    """What a worker process says of one job.
 
-    submit: Callable[..., Any]
-    processes: Callable[[], list[Any]]
+    Attributes:
+        value: what the function returned, or the ``FlopbenchError`` that is there in its place.
+        cpu_s: processor time that the job took, seconds.
+        peak_bytes: the most memory that its process has had so far.
+    """
+
+    value: Any
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
 
 
-@contextlib.contextmanager
-def pool_of(jobs: int) -> Iterator[Pool]:
-    """Yield a pool of new interpreters; they end with the block, at any end."""
-    from concurrent.futures import ProcessPoolExecutor
+@dataclass(slots=True, kw_only=True)
+class _Worker:
+    """A process that does one job after another, and the line to it."""
+
+    process: Any
+    line: Any
+    jobs_left: int
+    job: Any = None
+    until: float = math.inf
+
+    def give(self, job: Any, limit_s: float) -> None:
+        self.job, self.until = job, time.monotonic() + limit_s
+        self.jobs_left -= 1
+        with contextlib.suppress(OSError):  # it has died: that is heard below
+            self.line.send(job)
+
+    def hear(self, limit_s: float) -> Answer | None:
+        """Return its answer, None where it was killed; without one it takes no further job."""
+        why = f"took longer than {limit_s:g} s"
+        if self.line.poll():
+            with contextlib.suppress(EOFError, OSError):
+                answer: Answer = self.line.recv()
+                return answer
+            self.process.join()
+            why = _end_of(self.process.exitcode or 0)
+        killed = self.process.exitcode == -_KILL
+        self.process.kill()
+        self.jobs_left = 0
+        return None if killed else Answer(MeasureError(f"its worker process {why}"))
+
+
+def answers(
+    function: Callable[[_Job], Any], jobs: Sequence[_Job], count: int, *, limit_s: float = math.inf
+) -> Iterator[tuple[_Job, Answer]]:
+    """Call a function on each job in new interpreters; yield jobs and answers as they are done.
+
+    A process is replaced after ``JOBS_A_WORKER`` jobs, and whatever it kept goes with it. They all
+    end with the iterator, at any end. A job whose process was killed has another try at the end,
+    alone: its neighbours may have taken the memory.
+
+    Args:
+        function: of a module, so that other processes find it.
+        jobs: what it takes; jobs and results are pickled.
+        count: of processes at once.
+        limit_s: seconds that one job may take; its process is then killed.
+    """
+    from multiprocessing.connection import wait
+
+    waiting, killed = deque(jobs), list[_Job]()
+    crew: list[_Worker] = []
+
+    def end() -> None:
+        for worker in crew:
+            worker.process.kill()
+
+    with stopping.cleaned(end):
+        try:
+            while waiting or crew:
+                while waiting and len(crew) < count:
+                    crew.append(_started(function, count))
+                    crew[-1].give(waiting.popleft(), limit_s)
+                left_s = max(0.0, min(worker.until for worker in crew) - time.monotonic())
+                wait([worker.line for worker in crew], None if math.isinf(left_s) else left_s)
+                for worker in [w for w in crew if w.line.poll() or w.until <= time.monotonic()]:
+                    job, answer = worker.job, worker.hear(limit_s)
+                    if waiting and worker.jobs_left:
+                        worker.give(waiting.popleft(), limit_s)
+                    else:
+                        worker.line.close()  # then it ends
+                        crew.remove(worker)
+                    if answer is not None:
+                        yield job, answer
+                    elif count > 1:
+                        killed.append(job)
+                    else:
+                        yield job, Answer(MeasureError(f"its worker process {_end_of(-_KILL)}"))
+        finally:
+            end()
+    if killed:
+        yield from answers(function, killed, 1, limit_s=limit_s)
+
+
+def _started(function: Callable[[Any], Any], count: int) -> _Worker:
+    """Start one of several workers, a new interpreter."""
     from multiprocessing import get_context, resource_tracker
 
     # A process that ends at once leaves semaphores, which this removes: with words of its own.
@@ -151,33 +250,42 @@ def pool_of(jobs: int) -> Iterator[Pool]:
     finally:
         sys.warnoptions.remove(_QUIET)
     spawn = get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(os.getpid(),))
-
-    def submit(*job: Any) -> Any:
-        with _without_interrupts():  # it may start a process
-            return pool.submit(*job)
-
-    def processes() -> list[Any]:
-        return list((pool._processes or {}).values())
-
-    def end() -> None:
-        for process in processes():
-            process.kill()  # the pool itself would wait for running jobs
-
-    try:
-        with stopping.cleaned(end):
-            yield Pool(submit, processes)
-    except BaseException:
-        end()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    ours, theirs = spawn.Pipe()
+    threads = max(1, (os.cpu_count() or 1) // count)
+    process = spawn.Process(target=_serve, args=(theirs, function, os.getpid(), threads))
+    with _without_interrupts(), theirs:
+        process.start()
+    return _Worker(process=process, line=ours, jobs_left=JOBS_A_WORKER)
 
 
-def _begin(parent: int) -> None:
+def _serve(line: Any, function: Callable[[Any], Any], parent: int, threads: int) -> None:
+    """Do jobs until the other end of the line is closed."""
     end_with_parent()
     if os.getppid() != parent:  # it has ended already
         os._exit(1)
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, str(threads))
+    with contextlib.suppress(EOFError):
+        while True:
+            job, began_s = line.recv(), time.process_time()
+            try:
+                value = function(job)
+            except FlopbenchError as error:
+                value = error
+            except Exception as error:
+                traceback.print_exc()
+                said = f"{type(error).__name__}: {error}"
+                value = MeasureError(f"a fault of flopbench: {said}", "its traceback is on stderr")
+            line.send(Answer(value, time.process_time() - began_s, peak_resident_bytes()))
+
+
+def _end_of(status: int) -> str:
+    """Say how a process ended that gave no answer."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    name = signal.Signals(-status).name
+    killed = "was killed, probably for lack of memory" if name == "SIGKILL" else "crashed"
+    return f"{killed} ({name})"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,10 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
 """Neither negative nor infinite."""
 
 
+QUOTED = "fvcore"
+"""The counter whose totals timm publishes as ``infer_gmacs``."""
+
+
 class CostRow(Record, frozen=True, kw_only=True):
     """One model at one input under one counter.
 
@@ -67,6 +71,12 @@ class CostRow(Record, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str, int | None]:
         """What one line of a printed table stands for: model, input and head."""
         return self.model, self.input, self.classes
+
+
+def bare_name(row: CostRow) -> str:
+    """Return what the model's library calls it: ``resnet50`` of ``timm:resnet50``."""
+    source, _, name = row.model.partition(":")
+    return name if source in ("timm", "transformers") else row.model
 
 
 def trusted_row(rows: Iterable[CostRow]) -> CostRow | None:

@@ -5,14 +5,14 @@ The only place that decides between the cache and measuring, and the only entry 
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
-from flopbench.core.workers import Progress, pool_of
+from flopbench.core.workers import Answer, Progress, answers
 from flopbench.counting import cache
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow
@@ -22,10 +22,6 @@ from flopbench.counting.rows import Measurement, constant_row, measured_rows, ta
 from flopbench.counting.table import CostTable
 from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published
 from flopbench.models.spec import ModelSpec
-
-_Todo = tuple[ModelSpec, list[CounterInfo]]
-_Results = dict[str, CostProfile | str] | FlopbenchError
-"""What each counter gives, or why no counter could run."""
 
 NOT_CACHED = "not in the cache, and measuring was not requested"
 
@@ -57,7 +53,6 @@ def measure(
     counters: Sequence[str],
     *,
     refresh: bool = False,
-    jobs: int = 1,
     progress: Progress | None = None,
     cached_only: bool = False,
     witness: bool = False,
@@ -70,7 +65,6 @@ def measure(
         specs: models; no ``value:`` constants.
         counters: their names.
         refresh: measure again even if the cache has an answer, and store the new one.
-        jobs: worker processes to measure in; 1 measures in this process.
         progress: called before each measurement.
         cached_only: measure nothing; what is not in the cache is a failure.
         witness: where the default counters were asked for, and no other confirms the reference,
@@ -101,12 +95,16 @@ def measure(
         results |= {(spec, info.name): NOT_CACHED for spec, missing in todo for info in missing}
         todo = []
     broken: dict[ModelSpec, str] = {}
-    for (spec, missing), measured in _measure_missing(todo, jobs, progress):
-        if isinstance(measured, FlopbenchError):
+    for number, (spec, missing) in enumerate(todo):
+        if progress is not None:
+            progress(number, len(todo), str(spec))
+        try:
+            measured = _profile_spec(spec, missing)
+        except FlopbenchError as error:
             if not keep_going:
-                raise measured
-            broken[spec] = measured.line
-            measured = {info.name: measured.line for info in missing}
+                raise
+            broken[spec] = error.line
+            measured = {info.name: error.line for info in missing}
         for name, result in measured.items():
             results[spec, name] = result
             where = entries[spec, name]
@@ -121,7 +119,7 @@ def measure(
     if not witness or not set(DEFAULT_COUNTERS) <= set(counters) or WITNESS in counters:
         return done
     alone = [m.spec for m in done if _lacks_witness(m)]
-    found = measure(alone, [WITNESS], refresh=refresh, jobs=jobs, cached_only=cached_only)
+    found = measure(alone, [WITNESS], refresh=refresh, cached_only=cached_only)
     witnesses = {m.spec: m.profiles for m in found}
     return [replace(m, profiles=(*m.profiles, *witnesses.get(m.spec, ()))) for m in done]
 
@@ -154,30 +152,87 @@ def build_table(
     one of a model that cannot be built or does not run has failed, with the reason as its note;
     without ``keep_going``, and where it is the only line, that is an InputError.
     """
-    models = [spec for spec in specs if spec.source != "value"]
-    found = measure(
-        models,
+    distinct = list(dict.fromkeys(specs))
+    found = counted_rows(
+        distinct,
         counters,
+        published=published,
         refresh=refresh,
-        jobs=jobs,
+        processes=jobs if min(jobs, len(distinct)) > 1 else 0,
         progress=progress,
-        witness=True,
         keep_going=keep_going and len(set(specs)) > 1,
     )
-    measured = {m.spec: m for m in found}
-    quoted = {row.spec: row for row in published}
-    rows: list[CostRow] = []
-    for spec in specs:
-        if spec.source == "value":
-            rows.append(constant_row(spec))
-        else:
-            one = measured[spec]
-            witnesses = [p.counter for p in one.profiles if p.counter == WITNESS]
-            names = list(dict.fromkeys([*counters, *witnesses]))
-            rows += measured_rows(one, names, quoted.get(spec))
+    with closing(found):
+        counted = {spec: rows for spec, rows, _ in found}
+    rows = [row for spec in specs for row in counted[spec]]
     # A default size may equal the size that another row names: keep one row.
     rows = list({(*row.key, row.counter): row for row in rows}.values())
     return CostTable(rows=tuple(rows), environment=table_environment(specs, counters))
+
+
+class _Task(NamedTuple):
+    """What one process counts at a time."""
+
+    spec: ModelSpec
+    counters: tuple[str, ...]
+    quoted: PublishedRow | None
+    refresh: bool
+    keep_going: bool
+
+
+def counted_rows(
+    specs: Sequence[ModelSpec],
+    counters: Sequence[str],
+    *,
+    published: Sequence[PublishedRow] = (),
+    refresh: bool = False,
+    processes: int = 0,
+    progress: Progress | None = None,
+    keep_going: bool = True,
+    limit_s: float = math.inf,
+) -> Generator[tuple[ModelSpec, list[CostRow], Answer]]:
+    """Yield each specification with its rows, and what counting it took, as they are done.
+
+    For the arguments see ``build_table``. Rows are made where the model is counted, so that this
+    process holds no profiles.
+
+    Args:
+        specs: distinct ones.
+        processes: that count, at once; 0 counts here.
+        limit_s: seconds that one model may take in such a process.
+    """
+    find_counters(counters)
+    quoted = {row.spec: row for row in published}
+    tasks = [_Task(s, tuple(counters), quoted.get(s), refresh, keep_going) for s in specs]
+    found: Iterator[tuple[_Task, Answer]] = (
+        answers(_rows_of, tasks, min(processes, len(tasks)), limit_s=limit_s)
+        if processes
+        else ((task, Answer(_rows_of(task))) for task in tasks)
+    )
+    coming = [*map(str, specs), ""]
+    if progress is not None:
+        progress(0, len(tasks), coming[0])
+    for done, (task, answer) in enumerate(found, 1):
+        rows = answer.value
+        if isinstance(rows, FlopbenchError):
+            if not keep_going:
+                raise rows
+            failed = dict.fromkeys(counters, rows.line)
+            rows = measured_rows(Measurement.of(task.spec, failed, rows.line), [*counters], None)
+        yield task.spec, rows, answer
+        if progress is not None:
+            progress(done, len(tasks), coming[done])
+
+
+def _rows_of(task: _Task) -> list[CostRow]:
+    spec = task.spec
+    if spec.source == "value":
+        return [constant_row(spec)]
+    one = measure(
+        [spec], task.counters, refresh=task.refresh, witness=True, keep_going=task.keep_going
+    )[0]
+    witnesses = [p.counter for p in one.profiles if p.counter == WITNESS]
+    return measured_rows(one, list(dict.fromkeys([*task.counters, *witnesses])), task.quoted)
 
 
 def explain(
@@ -230,57 +285,6 @@ def preset_specs(preset: Preset) -> list[ModelSpec]:
     if not preset.rows:
         raise InputError(f"the preset {preset.name!r} has no table rows")
     return [row.spec for row in preset.rows]
-
-
-def _measure_missing(
-    todo: list[_Todo], jobs: int, progress: Progress | None
-) -> Iterator[tuple[_Todo, _Results]]:
-    if jobs > 1 and len(todo) > 1:
-        measured = _in_workers(todo, jobs)
-    else:
-        measured = ((one, _measure_one(one)) for one in todo)
-    tell = progress or (lambda _done, _total, _coming: None)
-    coming = [str(spec) for spec, _ in todo] + [""]
-    if todo:
-        tell(0, len(todo), coming[0])
-    for done, found in enumerate(measured, 1):
-        yield found
-        tell(done, len(todo), coming[done])
-
-
-def _in_workers(todo: list[_Todo], jobs: int) -> Iterator[tuple[_Todo, _Results]]:
-    """Measure in worker processes; what a dying one takes down is measured again, one by one."""
-    lost: list[_Todo] = []
-    with pool_of(min(jobs, len(todo))) as pool:
-        futures = {pool.submit(_measure_one, one): one for one in todo}
-        workers = pool.processes()
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                lost.append(futures[future])
-    for one in lost:
-        if len(todo) > 1:
-            yield from _in_workers([one], 1)
-        else:
-            workers[0].join()
-            yield one, MeasureError(f"its worker process {_end_of(workers[0].exitcode or 0)}")
-
-
-def _end_of(status: int) -> str:
-    """Say how a process ended that gave no answer."""
-    if status >= 0:
-        return f"ended with exit status {status}"
-    name = signal.Signals(-status).name
-    killed = "was killed, probably for lack of memory" if name == "SIGKILL" else "crashed"
-    return f"{killed} ({name})"
-
-
-def _measure_one(todo: _Todo) -> _Results:
-    try:
-        return _profile_spec(*todo)
-    except FlopbenchError as error:
-        return error
 
 
 def _profile_spec(spec: ModelSpec, infos: list[CounterInfo]) -> dict[str, CostProfile | str]:

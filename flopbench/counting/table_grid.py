@@ -66,15 +66,21 @@ def line_status(line: list[CostRow]) -> str:
     return verified if line[0].status == "verified" else line[0].status
 
 
+def line_notes(line: Sequence[CostRow]) -> list[str]:
+    """Return the notes of one line, each with its counters where it is not about all of them."""
+    notes = []
+    for note in dict.fromkeys(note for row in line for note in row.notes):
+        counted_by = [row.counter for row in line if note in row.notes]
+        notes.append(note if len(counted_by) == len(line) else f"{', '.join(counted_by)}: {note}")
+    return notes
+
+
 def _line(
     line: list[CostRow], counters: list[str], scale: Scale, footnotes: dict[str, int]
 ) -> tuple[str, ...]:
     first = line[0]
-    marks = ""
-    for note in dict.fromkeys(note for row in line for note in row.notes):
-        counted_by = [row.counter for row in line if note in row.notes]
-        text = note if len(counted_by) == len(line) else f"{', '.join(counted_by)}: {note}"
-        marks += f"[{footnotes.setdefault(text, len(footnotes) + 1)}]"
+    numbers = (footnotes.setdefault(text, len(footnotes) + 1) for text in line_notes(line))
+    marks = "".join(f"[{number}]" for number in numbers)
     totals = {row.counter: row.total_macs for row in line}
     name = first.model if first.classes is None else f"{first.model} ({first.classes})"
     quoted = first.published_gflops

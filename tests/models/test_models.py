@@ -143,6 +143,19 @@ def test_submodules(
     assert {p.device.type for p in built.module.parameters()} <= {device}
 
 
+def test_default_inputs_of_torchvision() -> None:
+    """The crop, segmentation's resize, what a detector resizes to, 512 px for optical flow."""
+    for name, size in (
+        ("mobilenet_v3_small", "224"),
+        ("lraspp_mobilenet_v3_large", "520"),
+        ("ssdlite320_mobilenet_v3_large", "320"),
+        ("fasterrcnn_mobilenet_v3_large_320_fpn", "320"),
+        ("fasterrcnn_mobilenet_v3_large_320_fpn,min_size=64", "64"),
+        ("raft_small", "512"),
+    ):
+        assert build(parse_spec(name), "meta").input == size
+
+
 @pytest.mark.parametrize(
     ("text", "needle"),
     [
@@ -150,7 +163,6 @@ def test_submodules(
         ("ResNet18@224", "did you mean resnet18"),
         ("resnet18@8x64x64", "takes images, not clips"),
         ("r3d_18@112", "takes clips"),
-        ("fasterrcnn_resnet50_fpn", "no default input size"),
         ("resnet18@64,colour=3", "colour is no option of the network itself"),
         ("resnet18,width=3@64", "before the first comma"),
         ("vit_b_16@224,classes=200,image_size=100", "cannot build"),

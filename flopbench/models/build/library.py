@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from torch import nn
@@ -23,8 +24,14 @@ from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.environment import silence
 from flopbench.models.build.fusing import OPTION, fused
 from flopbench.models.build.options import check_options, parameters_beside
-from flopbench.models.build.transformers_models import build_transformers_model
+from flopbench.models.build.transformers_models import (
+    build_transformers_model,
+    transformers_names,
+)
 from flopbench.models.spec import ModelSpec, format_size
+
+FLOW_SIDE = 512
+"""Pixels a side for optical flow: torchvision counted the operators that it publishes at 512."""
 
 RESIZES = "the model resizes its input, so the cost is that of the resized input"
 
@@ -58,11 +65,31 @@ def build_library_model(spec: ModelSpec) -> Built:
     return builders[spec.source](spec)
 
 
-def _torchvision(spec: ModelSpec) -> Built:
+def library_names(job: Mapping[str, str]) -> list[str]:
+    """List the models of ``job["library"]``, for ``workers.run_job``.
+
+    Raises:
+        InputError: the library is missing.
+    """
+    library = job["library"]
+    if library == "transformers":
+        return transformers_names()
+    names: list[str] = _imported(library).list_models()
+    return names
+
+
+def _imported(library: str) -> Any:
+    """Return the module of torchvision or timm that has their models."""
     try:
-        from torchvision import models
+        with silence():
+            return import_module(f"{library}.models")
     except ImportError as error:
-        raise missing_library("torchvision", "measure", error) from None
+        extra = {"torchvision": "measure"}.get(library, library)
+        raise missing_library(library, extra, error) from None
+
+
+def _torchvision(spec: ModelSpec) -> Built:
+    models = _imported("torchvision")
     known = models.list_models()
     if spec.name not in known:
         raise unknown_model(spec, "torchvision", known)
@@ -81,7 +108,7 @@ def _torchvision(spec: ModelSpec) -> Built:
         module = call_builder(spec, lambda: models.get_model(spec.name, **options))
     families = (models.video, models.detection, models.segmentation, models.optical_flow)
     video, detection, segmentation, flow = (spec.name in models.list_models(f) for f in families)
-    size = spec.size or _evaluation_size(models, spec, video)
+    size = spec.size or _evaluation_size(models, spec, module, video, flow)
     image = image_input(spec, size)
     if video and image.dim() != 5:
         raise InputError(
@@ -101,33 +128,38 @@ def _torchvision(spec: ModelSpec) -> Built:
     )
 
 
-def _evaluation_size(models: Any, spec: ModelSpec, video: bool) -> tuple[int, ...]:
-    """Return the input of the published evaluation of the model's default weights."""
-    try:
-        weights = models.get_model_weights(spec.name).DEFAULT
-        crop = list(weights.transforms().crop_size)
-    except (AttributeError, ValueError):
-        raise InputError(
-            f"{spec.name} has no default input size", f"name one, such as {spec.name}@520"
-        ) from None
-    height, width = (crop * 2)[:2]
+def _evaluation_size(
+    models: Any, spec: ModelSpec, module: nn.Module, video: bool, flow: bool
+) -> tuple[int, ...]:
+    """Return the input at which a model and its default weights are evaluated, as far as known.
+
+    That is the crop of the weights' transforms, or for segmentation their resize; for a detector
+    the size to which it resizes by itself.
+    """
+    own: Any = getattr(module, "transform", None)
+    if flow:
+        return (FLOW_SIDE,)
+    if hasattr(own, "min_size"):
+        extents = list(own.fixed_size or own.min_size[-1:])
+    else:
+        try:
+            weights = models.get_model_weights(spec.name).DEFAULT.transforms()
+            extents = list(getattr(weights, "crop_size", None) or weights.resize_size)
+        except (AttributeError, ValueError):
+            raise InputError(
+                f"{spec.name} has no default input size", f"name one, such as {spec.name}@520"
+            ) from None
+    height, width = (extents * 2)[:2]
     if video:
         return FRAMES, height, width
     return (height,) if height == width else (height, width)
 
 
 def _timm(spec: ModelSpec) -> Built:
-    try:
-        with silence():
-            import timm
-            from timm.models.beit import Beit
-            from timm.models.eva import Eva
-            from timm.models.vision_transformer import VisionTransformer
-    except ImportError as error:
-        raise missing_library("timm", "timm", error) from None
-    if not timm.is_model(spec.name):
-        raise unknown_model(spec, "timm", timm.list_models())
-    known = parameters_beside(timm.models.model_entrypoint(spec.name))
+    models = _imported("timm")
+    if not models.is_model(spec.name):
+        raise unknown_model(spec, "timm", models.list_models())
+    known = parameters_beside(models.model_entrypoint(spec.name))
     check_options(spec, known | {OPTION, "features_only", "out_indices"})
     options: dict[str, Any] = dict(spec.options)
     if spec.classes is not None:
@@ -135,9 +167,10 @@ def _timm(spec: ModelSpec) -> Built:
     deployed = options.pop(OPTION, False)
     if not isinstance(deployed, bool):
         raise InputError(f"{OPTION} is {deployed!r}: expected True or False")
-    with arguments_noted(VisionTransformer, Eva, Beit) as noted:
+    noted_classes = (models.VisionTransformer, models.beit.Beit, models.eva.Eva)
+    with arguments_noted(*noted_classes) as noted:
         module = call_builder(
-            spec, lambda: timm.create_model(spec.name, pretrained=False, **options)
+            spec, lambda: models.create_model(spec.name, pretrained=False, **options)
         )
     module = fused(module, spec) if deployed else module
     config = getattr(module, "pretrained_cfg", None) or {}

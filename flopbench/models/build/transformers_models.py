@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,7 @@ def build_transformers_model(spec: ModelSpec) -> Built:
         InputError: transformers is missing, does not know the model, or rejects an option; or no
             example input reaches the whole model.
     """
-    try:
-        with silence():
-            import transformers
-    except ImportError as error:
-        raise missing_library("transformers", "transformers", error) from None
+    transformers = _imported()
     options: dict[str, Any] = dict(spec.options)
     tokens, frames = (
         _positive(options.pop(name, None), name, spec) for name in ("tokens", "frames")
@@ -97,6 +94,31 @@ def build_transformers_model(spec: ModelSpec) -> Built:
         notes=notes,
         keeps_integers=composite,
     )
+
+
+def transformers_names() -> list[str]:
+    """List the types that ``transformers:TYPE`` builds, and the classes of all automatic heads.
+
+    Raises:
+        InputError: transformers is missing.
+    """
+    library = _imported()
+    found: set[str] = set()
+    for head in (name for name in dir(library) if name.startswith("AutoModel")):
+        mapping = getattr(getattr(library, head), "_model_mapping", None)
+        for kind, names in getattr(mapping, "_model_mapping", {}).items():
+            found |= {names} if isinstance(names, str) else set(names)
+            found |= {kind} if head in (*_WRITERS, "AutoModel") else set()
+    known = {name for name in dir(library) if _CLASS.fullmatch(name)}
+    return sorted(found & {*known, *library.CONFIG_MAPPING})
+
+
+def _imported() -> Any:
+    try:
+        with silence():
+            return import_module("transformers")
+    except ImportError as error:
+        raise missing_library("transformers", "transformers", error) from None
 
 
 def _positive(value: Any, name: str, spec: ModelSpec) -> int | None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from msgspec import to_builtins
 
 from flopbench.core.errors import FlopbenchError, MeasureError
+from flopbench.core.memory import peak_resident_bytes
 from flopbench.models.build.environment import seeded
 from flopbench.models.build.trees import imported_late, standing_in
 from flopbench.models.spec import parse_spec
@@ -209,9 +208,4 @@ def peak_bytes(device: str) -> int | None:
         return int(torch.cuda.max_memory_allocated())
     if device != "cpu":
         return None
-    try:  # Linux, where getrusage includes the parent's peak
-        text = Path("/proc/self/status").read_text()
-        return int(text.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_resident_bytes()

@@ -113,10 +113,12 @@ def stop():
 def in_a_job():
     sys.path.insert(0, sys.argv[2])
     workers.run_job("slow:job", {}, progress=lambda pid, *_: (print(pid, flush=True), stop()))
-def in_a_pool():
-    with workers.pool_of(2) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        pool.submit(time.sleep, 600)
+def nap(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+def in_one_of_several():
+    for _, answer in workers.answers(nap, [0, 600], 1):
+        print(answer.value, flush=True)
         stop()
 if __name__ == "__main__":
     stopping.install()
@@ -141,7 +143,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends workers on Linux only")
-@pytest.mark.parametrize("where", ["in_a_job", "in_a_pool"])
+@pytest.mark.parametrize("where", ["in_a_job", "in_one_of_several"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_workers_end_with_their_parent(where: str, name: str, tmp_path: Path) -> None:
     """Stopped or killed: no worker goes on, nothing is printed about it, no folder is left."""

@@ -5,15 +5,18 @@ The jobs are modules written for the test; none of them needs torch.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from flopbench.core import workers
 from flopbench.core.errors import (
     DataError,
     FlopbenchError,
@@ -21,7 +24,7 @@ from flopbench.core.errors import (
     MeasureError,
     NotComparableError,
 )
-from flopbench.core.workers import THREAD_VARIABLES, WorkerDied, run_job
+from flopbench.core.workers import THREAD_VARIABLES, WorkerDied, answers, run_job
 
 Write = Callable[[str], str]
 
@@ -265,3 +268,68 @@ def test_nothing_is_left_behind(
     with pytest.raises(WorkerDied):
         run_job(f"{name}:job", {"die": True})
     assert list(scratch.iterdir()) == []
+
+
+# --- several at once
+
+CREW = """
+import os, sys, time
+from flopbench.core.errors import InputError
+def work(job):
+    if job == "dies":
+        os._exit(7)
+    if job == "killed":
+        os.kill(os.getpid(), 9)
+    if job == "hangs":
+        time.sleep(600)
+    if job == "refuses":
+        raise InputError("no such thing", "try another")
+    if job == "fails":
+        raise ZeroDivisionError("by nought")
+    return os.getpid(), os.environ["OMP_NUM_THREADS"]
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
+    """Return a function that other processes find."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    (tmp_path / "crew_jobs.py").write_text(CREW)
+    sys.modules.pop("crew_jobs", None)
+    found: Callable[[str], object] = importlib.import_module("crew_jobs").work
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end processes otherwise there")
+def test_what_one_worker_meets_is_its_own(
+    work: Callable[[str], object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Death, a time limit, an error and a fault are each one job's; a killed one is tried twice."""
+    jobs = ["a", "dies", "b", "killed", "refuses", "fails", "c"]
+    found = dict(answers(work, jobs, 2))
+    assert found.keys() == set(jobs)
+    assert list(found)[-1] == "killed"
+    found |= dict(answers(work, ["hangs"], 1, limit_s=0.5))
+    lines = {job: one.value.line for job, one in found.items() if len(job) > 1}
+    assert lines == {
+        "dies": "its worker process ended with exit status 7",
+        "killed": "its worker process was killed, probably for lack of memory (SIGKILL)",
+        "hangs": "its worker process took longer than 0.5 s",
+        "refuses": "no such thing: try another",
+        "fails": "a fault of flopbench: ZeroDivisionError: by nought: its traceback is on stderr",
+    }
+    assert "crew_jobs.py" in capfd.readouterr().err
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    assert {found[job].value[1] for job in "abc"} == {str(threads)}
+    assert found["a"].peak_bytes > 2**20
+
+
+def test_workers_are_replaced(
+    work: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five jobs, two a process: three processes, one after another."""
+    monkeypatch.setattr(workers, "JOBS_A_WORKER", 2)
+    found = [answer.value[0] for _, answer in answers(work, list("abcde"), 1)]
+    assert sorted(Counter(found).values()) == [1, 2, 2]
+    assert os.getpid() not in found
