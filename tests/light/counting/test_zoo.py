@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+from conftest import RunCli
 from msgspec.structs import replace
 
 from flopbench.cli.table import LIBRARIES
@@ -221,3 +222,52 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, needle: str) -> None
     """Line and field are named."""
     with pytest.raises(DataError, match=needle):
         compared(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("args", "needle"),
+    [
+        (("resnet18", "--match", "vit_*"), "--match needs --all"),
+        (("resnet18", "--retry-failed"), "--retry-failed needs --all"),
+        (("--all", "timm", "resnet18"), "--all names the models itself"),
+        (("--all", "timm", "-o", "zoo.csv"), "flopbench table --all timm -o zoo.json, then"),
+        (("--all", "timm", "-o", "zoo.json", "--flat"), "-o holds the table of --all"),
+        (("--all", "timm", "--shard", "3/2"), "'3/2': parts are 1/2 to 2/2"),
+        (("--all", "timm", "--shard", "half"), "where I/N was expected"),
+        (("--from", "t.json", "--flat", "-o", "t.csv", "--format", "md"), "--flat is CSV"),
+        (("--from", "a.json", "b.json"), "cannot read a.json"),
+        (("--from", "t.json", "--against", "none.csv"), "cannot read none.csv"),
+    ],
+)
+def test_options_that_cannot_apply(
+    run_cli: RunCli, tmp_path: Path, args: tuple[str, ...], needle: str
+) -> None:
+    """Status 2 and one message, before anything is counted or written."""
+    TABLE.save(tmp_path / "t.json")
+    done = run_cli("table", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert needle in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_saved_tables_on_the_command_line(run_cli: RunCli, tmp_path: Path) -> None:
+    """Two shards as one CSV of a row a model, and against published figures."""
+    for name, rows in (("a", TABLE.rows[:2]), ("b", TABLE.rows[2:])):
+        CostTable(rows=rows).save(tmp_path / f"{name}.json")
+    (tmp_path / "published.csv").write_text(PUBLISHED)
+    flat = run_cli("table", "--from", "b.json", "a.json", "--flat", "--sort", "model")
+    assert [line.partition(",")[0] for line in flat.stdout.splitlines()] == [
+        *("model", "cnn", "ours", "vit")
+    ]
+    shown = run_cli("table", "--from", "a.json", "b.json", "--against", "published.csv")
+    assert (
+        shown.stdout
+        == """Figures of published.csv that differ in a printed decimal
+model  input  quantity  published    ours  counter  difference
+cnn      160  GMACs           0.4  0.5000  torch        −20.0%
+GMACs: 1 agree (fvcore 1), 1 differ.
+M activations: 1 agree, 0 differ.
+M params: 2 agree, 0 differ.
+2 models at the same input; 0 at other inputs only, 1 in the table alone, 1 in the file alone.
+"""
+    )
