@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,6 +220,7 @@ def _saved_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
 
 def _library_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
     from flopbench.core.units import number_of
+    from flopbench.counting.cost_row import leading_row
     from flopbench.counting.zoo import count_into, library_models
     from flopbench.models.spec import cross
 
@@ -237,7 +239,7 @@ def _library_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
             complain(f"{args.output} has {done} of {len(specs)} already, {left} to count")
 
     with progress_bar("counting") as progress:
-        return count_into(
+        table = count_into(
             None if args.output == "-" else Path(args.output),
             specs,
             chosen_counters(args),
@@ -248,6 +250,9 @@ def _library_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
             progress=progress,
             begin=begin,
         )
+    statuses = Counter(leading_row(line).status for line in table.lines())
+    complain(", ".join(f"{number:,} {status}" for status, number in statuses.most_common()))
+    return table
 
 
 def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:

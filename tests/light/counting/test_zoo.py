@@ -5,11 +5,14 @@ Quoted constants stand for models: they are rows that need no torch.
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import RunCli
+from conftest import ROOT, RunCli
 from msgspec.structs import replace
 
 from flopbench.cli.table import LIBRARIES
@@ -81,6 +84,30 @@ def test_a_file_is_continued(tmp_path: Path) -> None:
     assert counting(path, SPECS) == []
     counting(whole, SPECS[::-1])
     assert path.read_bytes() == whole.read_bytes()
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from flopbench.core import stopping
+from flopbench.counting.zoo import count_into
+from flopbench.models.spec import parse_spec
+stopping.install()
+specs = [parse_spec(f"value:{number}") for number in range(1, 9)]
+count_into(
+    Path(sys.argv[1]), specs, ["torch"], told=lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+)
+"""
+
+
+def test_a_signal_leaves_what_was_counted(tmp_path: Path) -> None:
+    """A process that SIGTERM ends after its first model has that one's row in the file."""
+    path = tmp_path / "zoo.json"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", STOPPED, str(path)], env=env)
+    assert done.returncode == 143
+    assert [row.spec for row in CostTable.load(path)] == ["value:1"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_failed_is_counted_again_on_request(tmp_path: Path) -> None:
