@@ -106,14 +106,23 @@ def _head(found: dict[str, Any]) -> list[str]:
 
 
 def _summary(verdicts: Sequence[Verdict]) -> list[str]:
-    """Every comparison in one table, with the reason where a peer is ahead."""
+    """Every comparison in one table, with the reason where another is ahead."""
     if not verdicts:
         return []
-    head = ["comparison", "with", "flopbench / it", "ahead", "if not, why"]
-    rows = [[v.what, v.peer, v.ratio, "yes" if v.ahead else "no", v.reason] for v in verdicts]
-    behind = sum(not v.ahead for v in verdicts)
-    said = f"{behind} of {len(verdicts)} comparisons are not won." if behind else "All are won."
-    return ["## Summary", said + "\n\n" + table("Every comparison", head, rows, text=5).strip()]
+    rows = []
+    for what in dict.fromkeys(verdict.what for verdict in verdicts):
+        own = [verdict for verdict in verdicts if verdict.what == what]
+        ahead = [f"{v.peer}: {v.ratio}" for v in own if v.ahead]
+        behind = [f"{v.peer}: {v.ratio}" for v in own if not v.ahead]
+        reasons = dict.fromkeys(v.reason for v in own if not v.ahead)
+        rows.append([what, "; ".join(ahead), "; ".join(behind), "; ".join(reasons)])
+    count = sum(verdict.ahead for verdict in verdicts)
+    said = (
+        f"flopbench is ahead in {count} of {len(verdicts)} comparisons, or within its target. A "
+        "ratio is flopbench's share of what the other takes."
+    )
+    head = ["comparison", "ahead of", "behind", "why it is behind"]
+    return ["## Summary", said + "\n\n" + table("Every comparison", head, rows, text=4).strip()]
 
 
 def write_page(out: Path) -> None:

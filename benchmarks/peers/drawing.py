@@ -44,7 +44,7 @@ def cost_against_macs(data: dict[str, Any]) -> Drawing:
         own = data["table2"][name]
         return tuple(sorted((dense[n], median(one["cpu_s"])) for n, one in own.items()))
 
-    names = [name for name in data["table2"] if name != "models"]
+    names = ["flopbench", *(n for n in data["table2"] if n not in ("models", "flopbench"))]
     costs = Costs(tools={name: points(name) for name in names}, floor=points("models"))
     legend = _legend(costs)
 

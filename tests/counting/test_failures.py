@@ -265,6 +265,12 @@ def test_layers_in_a_list_are_counted_and_named(held: Any, kind: str) -> None:
     assert all(layer.weight.requires_grad for layer in layers)
 
 
+def test_what_a_module_within_hides_is_named_once() -> None:
+    """With the path of the module that holds it, not again for each module around it."""
+    net = nn.Sequential(nn.Sequential(InAList(list)))
+    assert flopbench.profile(net, (1, 4)).notes[0].endswith("register: 0.0.rest (40)")
+
+
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """20 MB free, and nothing small enough not to be asked about."""

@@ -86,6 +86,8 @@ def _unregistered(module: nn.Module) -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
     for path, child in module.named_modules():
         for name, value in vars(child).items():
+            if name in _REGISTRIES:  # children come as modules of their own
+                continue
             sizes = {
                 id(t): t.numel()
                 for t in _tensors_in(value)
