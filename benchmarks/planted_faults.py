@@ -383,6 +383,20 @@ FAULTS = (
         ("tests/counting/test_failures.py::test_lazy_layers_get_their_shapes_in_the_copy_only",),
     ),
     Fault(
+        "what a module within hides is named for each module around it",
+        "flopbench/models/build/copies.py",
+        "if name in _REGISTRIES:",
+        "if name not in vars(child):",
+        ("tests/counting/test_failures.py::test_what_a_module_within_hides_is_named_once",),
+    ),
+    Fault(
+        "ratios of two medians instead of rounds",
+        "benchmarks/peers/common.py",
+        "each = [a / b for a, b in zip(ours, theirs, strict=True)]",
+        "each = [median(ours) / median(theirs)]",
+        ("tests/light/benchmarks/test_peers.py",),
+    ),
+    Fault(
         "the last step of a scan is not counted",
         "flopbench/counting/measure/counters/watching.py",
         "if steps is None or ran <= steps else ()",

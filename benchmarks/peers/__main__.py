@@ -118,10 +118,10 @@ def _summary(verdicts: Sequence[Verdict]) -> list[str]:
         rows.append([what, "; ".join(ahead), "; ".join(behind), "; ".join(reasons)])
     count = sum(verdict.ahead for verdict in verdicts)
     said = (
-        f"flopbench is ahead in {count} of {len(verdicts)} comparisons, or within its target. A "
-        "ratio is flopbench's share of what the other takes."
+        f"flopbench is ahead in {count} of {len(verdicts)} comparisons, or within its target. "
+        "Beside a peer stands flopbench's share of what that takes; beside a target, what it takes."
     )
-    head = ["comparison", "ahead of", "behind", "why it is behind"]
+    head = ["comparison", "ahead of, or within", "behind, or beyond", "why"]
     return ["## Summary", said + "\n\n" + table("Every comparison", head, rows, text=4).strip()]
 
 

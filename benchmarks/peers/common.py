@@ -57,6 +57,8 @@ class Ratio:
     high: float
 
     def __str__(self) -> str:
+        if self.low == self.high:
+            return plain_number(self.median)
         ends = f"{plain_number(self.low)} to {plain_number(self.high)}"
         return f"{plain_number(self.median)} ({ends})"
 
@@ -67,8 +69,8 @@ class Verdict:
 
     Attributes:
         what: what is compared: ``CPU, cold table``.
-        peer: with whom, or with which target.
-        ratio: flopbench's share of what it takes, with its spread: ``str(Ratio)``.
+        peer: with whom; of a target, what has to reach it.
+        ratio: flopbench's share of what the peer takes, with its spread: ``str(Ratio)``.
         ahead: whether flopbench takes less, or no more than its target.
         reason: why not, where it is not.
     """

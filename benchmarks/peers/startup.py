@@ -91,32 +91,32 @@ def cpu_s(data: dict[str, Any], name: str) -> list[float]:
 
 def verdicts(data: dict[str, Any]) -> list[Verdict]:
     """Compare with the targets."""
-    bare_s = plain_number(median(cpu_s(data, BARE)))
+    why = f"the bare interpreter takes {plain_number(median(cpu_s(data, BARE)))} s of it"
     found = []
-    for name in data["costs"]:
-        target_s = {"help": HELP_TARGET_S, "gain": AGAIN_TARGET_S}.get(name[-4:])
-        if target_s is not None:
-            spent = cpu_s(data, name)
-            why = f"the bare interpreter takes {bare_s} s of it"
-            found.append(_within(f"CPU s, {name}", target_s, spent, "s", why))
+    for ending, target_s in (("--help", HELP_TARGET_S), ("again", AGAIN_TARGET_S)):
+        found += [
+            _within(f"CPU s of a process, {ending}", target_s, name, cpu_s(data, name), why)
+            for name in data["costs"]
+            if name.endswith(ending)
+        ]
     if COLD in data["costs"]:
         cold = [a / b for a, b in zip(cpu_s(data, COLD), cpu_s(data, FLOOR), strict=True)]
         above_s = median(cpu_s(data, COLD)) - median(cpu_s(data, FLOOR))
         why = f"{plain_number(above_s)} s to build and count seven networks, three counters each"
-        found.append(_within(f"CPU, {COLD}", COLD_TARGET, cold, "x the imports", why))
+        found.append(_within("CPU, a multiple of the imports", COLD_TARGET, COLD, cold, why))
     if "memory" in data:
         peak = [data["memory"]["peak_mb"]]
         why = "two counters of a model of 632 M parameters, on the meta device"
-        found.append(_within("peak MB, ViT-H/14", MEMORY_TARGET_MB, peak, "MB", why))
+        found.append(_within("peak MB", MEMORY_TARGET_MB, "ViT-H/14, two counters", peak, why))
     return found
 
 
-def _within(what: str, target: float, values: list[float], unit: str, why: str) -> Verdict:
+def _within(what: str, target: float, name: str, values: list[float], why: str) -> Verdict:
     """Return the verdict on a target, which the median has to reach."""
     ahead = median(values) <= target
-    said = f"{spread(values)} {unit}" if len(values) > 1 else f"{plain_number(values[0])} {unit}"
-    peer = f"target {plain_number(target)} {unit}"
-    return Verdict(what=what, peer=peer, ratio=said, ahead=ahead, reason="" if ahead else why)
+    what = f"{what}: at most {plain_number(target)}"
+    reason = "" if ahead else why
+    return Verdict(what=what, peer=name, ratio=spread(values), ahead=ahead, reason=reason)
 
 
 def section(data: dict[str, Any]) -> str:

@@ -119,8 +119,8 @@ def test_start_up_is_judged_by_its_targets() -> None:
     data = {"costs": costs(**spent)}
     found = startup.verdicts(data)
     assert [(v.what, v.ratio, v.ahead) for v in found] == [
-        ("CPU s, flopbench --help", "0.14 (0.12 to 0.16) s", False),
-        ("CPU, flopbench table, first", "1.15 (1.1 to 1.2) x the imports", True),
+        ("CPU s of a process, --help: at most 0.1", "0.14 (0.12 to 0.16)", False),
+        ("CPU, a multiple of the imports: at most 1.3", "1.15 (1.1 to 1.2)", True),
     ]
     assert "interpreter takes 0.02 s" in found[0].reason
     assert "| flopbench --help | 0.14 (0.12 to 0.16) |" in startup.section(data)
