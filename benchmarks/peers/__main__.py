@@ -30,7 +30,7 @@ PARTS = {
     "logs": "counting policy logs",
     "spread": "how much the headline of a time differs from run to run",
 }
-"""Part -> what it measures. Each is a module here, with
+"""Part -> what it measures. Each is a module here that needs no extra to be imported, with
 
 ``measure(options: Options) -> dict``: raw data, as JSON can hold it;
 ``section(data) -> str``: its part of the page, Markdown, from a heading of level 2 on;

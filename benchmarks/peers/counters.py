@@ -269,7 +269,7 @@ def _exactness(data: dict[str, Any]) -> str:
         for tool, own in data["exact"].items()
     ]
     rows.insert(0, ["truth, GMACs", *(giga(NETWORKS[n].dense_macs) for n in networks), ""])
-    head = ["tool", *(f"{NETWORKS[n].kind}: {NETWORKS[n].text}" for n in networks), "exact"]
+    head = ["tool", *(NETWORKS[n].text for n in networks), "exact"]
     text = (
         "How far what a call returns is from the dense MACs, which are formulas of the "
         "architecture (`benchmarks/peers/networks.py`), not a count. Tools that price norms, "

@@ -82,21 +82,21 @@ def decoder_macs() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network of one kind with its true dense MACs."""
+    """A network with its true dense MACs."""
 
-    kind: str
     text: str
     dense_macs: int
 
 
 NETWORKS = {
-    "resnet18": Network(kind="CNN", text="ResNet-18, 224 px", dense_macs=resnet18_macs()),
-    "vit_b_16": Network(kind="ViT", text="ViT-B/16, 224 px", dense_macs=vit_b_16_macs()),
-    "swin_t": Network(kind="Swin", text="Swin-T, 224 px", dense_macs=swin_t_macs()),
-    "r3d_18": Network(kind="video", text="R3D-18, 16 x 112 px", dense_macs=r3d_18_macs()),
-    "lstm": Network(kind="LSTM", text="LSTM 1280 to 512, 16 steps", dense_macs=lstm_macs()),
-    "decoder": Network(kind="decoder", text="LLaMA, 64 tokens", dense_macs=decoder_macs()),
+    "resnet18": Network(text="CNN: ResNet-18, 224 px", dense_macs=resnet18_macs()),
+    "vit_b_16": Network(text="ViT-B/16, 224 px", dense_macs=vit_b_16_macs()),
+    "swin_t": Network(text="Swin-T, 224 px", dense_macs=swin_t_macs()),
+    "r3d_18": Network(text="video: R3D-18, 16 x 112 px", dense_macs=r3d_18_macs()),
+    "lstm": Network(text="LSTM 1280 to 512, 16 steps", dense_macs=lstm_macs()),
+    "decoder": Network(text="decoder: LLaMA, 64 tokens", dense_macs=decoder_macs()),
 }
+"""Six kinds of network: name -> what it is, and what it costs."""
 
 
 def build(name: str) -> tuple[Any, tuple[Any, ...]]:
