@@ -45,9 +45,11 @@ from flopbench.core.records import Count, Record, decode
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, objects
 from flopbench.policy.engine import odd_runs_remark
-from flopbench.policy.forms.parquet_form import check_unpacked, require_duckdb
+from flopbench.policy.forms.parquet_form import check_unpacked, require_duckdb, unreadable
 from flopbench.policy.forms.raw import (
+    Remote,
     duckdb_path,
+    load_for,
     open_bytes,
     quiet_connection,
     read_some,
@@ -230,7 +232,7 @@ def spilling(path: Path) -> Iterator[Any]:
         temporary(Path(tempfile.gettempdir()), "flopbench.") as folder,
         quiet_connection(duckdb, temp_directory=str(folder)) as connection,
     ):
-        yield connection
+        yield load_for(connection, path)
 
 
 @contextmanager
@@ -240,7 +242,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, OverflowError, UnicodeError) as error:
-        raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+        raise unreadable(path, error) from None
 
 
 def is_part(path: Path) -> bool:
@@ -252,6 +254,8 @@ def is_part(path: Path) -> bool:
 
 
 def _is_parquet(path: Path) -> bool:
+    if isinstance(path, Remote):
+        return True
     with open_bytes(path) as stream:
         return read_some(stream, path, 4) == b"PAR1"
 

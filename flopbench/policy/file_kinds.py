@@ -56,7 +56,7 @@ def kind_of(path: str | Path) -> str:
         path: a file; for a policy log also a glob, or the name that its shards share.
     """
     from flopbench.policy.forms import sniff
-    from flopbench.policy.forms.raw import BOM, columns_in, open_bytes, read_some
+    from flopbench.policy.forms.raw import BOM, Remote, columns_in, open_bytes, read_some
     from flopbench.policy.shards import find_files
 
     try:
@@ -67,6 +67,9 @@ def kind_of(path: str | Path) -> str:
         what = "no file matches" if glob.has_magic(str(path)) else "there is no file"
         raise InputError(f"{what} {str(path)!r}", "check the name") from None
     first = find_files([str(path)])[0]
+    if isinstance(first, Remote):
+        sniff(first)
+        return LOG
     with open_bytes(first) as stream:
         head = read_some(stream, first, HEAD_BYTES).removeprefix(BOM)
     kind = _named_kind(head)

@@ -23,13 +23,21 @@ def find_files(patterns: str | Path | Sequence[str | Path], *, complete: bool = 
     """Expand one pattern or several: globs and sets of shards, each file once, shards in order.
 
     ``run.jsonl`` means ``run.rank0-of-4.jsonl`` and its sibling shards if it does not exist
-    itself.
+    itself; ``s3://bucket/run*.parquet`` is read by DuckDB.
 
     ``complete``: refuse a set of shards that lacks one.
     """
     found: list[Path] = []
     given = [patterns] if isinstance(patterns, (str, Path)) else patterns
     for pattern in map(str, given):
+        if "://" in pattern:
+            from flopbench.policy.forms.parquet_form import remote_files
+
+            own = remote_files(pattern)
+            if not own:
+                raise InputError(f"no policy log matches {pattern!r}", "check the name")
+            found += sorted(own, key=shard_key)
+            continue
         path = Path(pattern)
         exists = os.path.exists(path)
         if exists or not glob.has_magic(pattern):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from flopbench.core.errors import DataError, FlopbenchError, InputError  # noqa:
 from flopbench.estimate.as_json import estimate_data  # noqa: E402
 from flopbench.estimate.runs import Choices, run_of_counts, run_of_log  # noqa: E402
 from flopbench.policy.counts_file import About, read_about, write_counts  # noqa: E402
+from flopbench.policy.writers import convert_file  # noqa: E402
 
 Row = dict[str, Any]
 PRICES = {"large": 'value:410 "x"', "small": 'value:37 "x"', "policy": 'value:53 "x"'}
@@ -78,7 +82,11 @@ KINDS: dict[str, tuple[dict[str, Any], list[Row]]] = {
     ),
     "views": (
         HEADER,
-        [{**row, "view": v, "actions": row["actions"][v:]} for row in drawn(4) for v in (0, 1, 2)],
+        [
+            {**row, "view": v, "actions": row["actions"][v:], "counts": {"large": 0.1 * (v + 1)}}
+            for row in drawn(4)
+            for v in (2, 0, 1)
+        ],
     ),
     "exits": (
         {**HEADER, "actions": None, "exits": EXITS},
@@ -313,6 +321,43 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"rank1-of-3.counts is damaged"):
             run_of_counts(parts)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_addresses_are_read_by_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs and parts by address; without the extension one error names the command."""
+    (path,) = shards(tmp_path, HEADER, drawn(18), 1)
+    parts = reduced([path])
+    convert_file(path, tmp_path / "run.parquet")
+    local = run_of_log(tmp_path / "run.parquet")
+    for run, name in ((run_of_log, "*.parquet"), (run_of_counts, parts[0].name)):
+        found = run(f"file://{tmp_path}/{name}")
+        assert (found.primary, found.interval) == (local.primary, local.interval)
+    with pytest.raises(InputError, match="only logs in Parquet are read from an address"):
+        run_of_log(f"file://{path}")
+    with pytest.raises(InputError, match=r"cannot read file:///none/a.parquet: IO Error"):
+        run_of_log("file:///none/a.parquet")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for address in ("https://127.0.0.1:9/run.parquet", "s3://none/run*.parquet"):
+        with pytest.raises(InputError, match=r"(?s)httpfs, which is not installed.*INSTALL httpfs"):
+            run_of_log(address)
+
+
+def test_a_log_on_a_server(tmp_path: Path) -> None:
+    """Through httpfs, where DuckDB has it."""
+    try:
+        duckdb.connect().execute("LOAD httpfs")
+    except duckdb.Error:
+        pytest.skip("DuckDB's extension httpfs is not installed")
+    convert_file(shards(tmp_path, HEADER, drawn(19), 1)[0], tmp_path / "run.parquet")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        found = run_of_log(f"{address}/run.parquet")
+        with pytest.raises(InputError, match=r"cannot read http.*none.parquet: HTTP Error"):
+            run_of_log(f"{address}/none.parquet")
+        server.shutdown()
+    assert found.interval == run_of_log(tmp_path / "run.parquet").interval
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

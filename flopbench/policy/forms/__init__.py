@@ -9,7 +9,14 @@ from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.policy.forms.base import Reader
-from flopbench.policy.forms.raw import BOM, columns_in, open_bytes, read_some, without_packing
+from flopbench.policy.forms.raw import (
+    BOM,
+    Remote,
+    columns_in,
+    open_bytes,
+    read_some,
+    without_packing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ _USAGE_LINE = re.compile(
 
 def sniff(path: Path) -> str:
     """Return the name of a file's form, by its content first and its suffix second."""
+    if isinstance(path, Remote) and ".parquet" in str(path).lower():
+        return "parquet"
     with open_bytes(path) as stream:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
     if not head.strip():

@@ -6,13 +6,14 @@ fast way (``parquet_fast``). Anything else takes the exact way.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flopbench.core.errors import DataError, InputError
+from flopbench.core.errors import DataError, FlopbenchError, InputError
 from flopbench.core.files import temporary
 from flopbench.core.limits import most_unpacked_bytes, too_much
 from flopbench.policy.blocks import MOST_NAMES, Block, Place
@@ -29,7 +30,7 @@ from flopbench.policy.columns import (
 )
 from flopbench.policy.forms.base import Copy, Reader
 from flopbench.policy.forms.parquet_fast import FastColumns
-from flopbench.policy.forms.raw import duckdb_path, quiet_connection, sql_text
+from flopbench.policy.forms.raw import Remote, duckdb_path, load_for, quiet_connection, sql_text
 from flopbench.policy.header import FORMAT, Header, header_json, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect
@@ -53,6 +54,14 @@ def require_duckdb(path: Path) -> Any:
     return duckdb
 
 
+def unreadable(path: Path, error: Exception) -> FlopbenchError:
+    """Return the error for a file that DuckDB does not read."""
+    said = str(error).splitlines()[0]
+    if isinstance(path, Remote):
+        return InputError(f"cannot read {path}: {said}")
+    return DataError(f"{path} is damaged: {said}")
+
+
 def check_unpacked(connection: Any, path: Path) -> None:
     """Refuse a Parquet file that would unpack to too much; a value takes a byte at least.
 
@@ -60,11 +69,29 @@ def check_unpacked(connection: Any, path: Path) -> None:
         InputError: it is larger than the limit.
         duckdb.Error: it is damaged.
     """
-    query = "SELECT sum(greatest(total_uncompressed_size, num_values)) FROM parquet_metadata(?)"
-    size = connection.execute(query, [duckdb_path(path)]).fetchone()[0] or 0
-    limit = most_unpacked_bytes(path.stat().st_size)
+    query = (
+        "SELECT coalesce(sum(greatest(total_uncompressed_size, num_values)), 0), "
+        "coalesce(sum(total_compressed_size), 0) FROM parquet_metadata(?)"
+    )
+    size, packed = connection.execute(query, [duckdb_path(path)]).fetchone()
+    limit = most_unpacked_bytes(packed if isinstance(path, Remote) else path.stat().st_size)
     if size > limit:
         raise too_much(path, limit)
+
+
+def remote_files(pattern: str) -> list[Path]:
+    """Return the files of an address, which may be a glob but for ``https://``."""
+    first = Remote.of(pattern)
+    if pattern.startswith("http") or not glob.has_magic(pattern):
+        return [first]
+    duckdb = require_duckdb(first)
+    try:
+        with quiet_connection(duckdb) as connection:
+            found = load_for(connection, first).execute("SELECT file FROM glob(?)", [pattern])
+            names = [name for (name,) in found.fetchall()]
+            return [Remote.of(name) if "://" in name else Path(name) for name in names]
+    except duckdb.Error as error:
+        raise InputError(f"cannot read {pattern}: {str(error).splitlines()[0]}") from None
 
 
 class ParquetReader(Reader):
@@ -143,7 +170,8 @@ class ParquetReader(Reader):
         """Return the reader's only connection, made on first use."""
         if self._connection is None:
             # One thread costs the least CPU time and memory, and keeps the rows in order.
-            self._connection = quiet_connection(require_duckdb(self.path), threads=1)
+            own = quiet_connection(require_duckdb(self.path), threads=1)
+            self._connection = load_for(own, self.path)
             check_unpacked(self._connection, self.path)
         return self._connection
 
@@ -169,8 +197,8 @@ class ParquetReader(Reader):
         except (duckdb.Error, OSError, RuntimeError) as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception) -> DataError:
-        return DataError(f"{self.path} is damaged: {str(error).splitlines()[0]}")
+    def _damaged(self, error: Exception) -> FlopbenchError:
+        return unreadable(self.path, error)
 
     def _types(self) -> dict[str, str]:
         """Return column -> SQL type."""

@@ -23,6 +23,43 @@ BOM = b"\xef\xbb\xbf"
 PACKINGS = (".gz", ".zst")
 
 
+class Remote(type(Path())):  # type: ignore[misc]
+    """A file by its address, ``s3://bucket/run.parquet``, which DuckDB reads and nothing else."""
+
+    url = ""
+
+    @classmethod
+    def of(cls, url: str) -> Remote:
+        """Return the file of an address."""
+        found = cls(url)
+        found.url = url
+        return found
+
+    def __str__(self) -> str:
+        return self.url or super().__str__()
+
+
+def load_for(connection: Any, path: Path) -> Any:
+    """Return a connection of DuckDB that can read a file: its extension is loaded, never installed.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if not isinstance(path, Remote) or path.url.startswith("file:"):
+        return connection
+    import duckdb
+
+    connection.execute("SET autoinstall_known_extensions = false")
+    try:
+        connection.execute("LOAD httpfs")
+    except duckdb.Error:
+        raise InputError(
+            f"{path} needs DuckDB's extension httpfs, which is not installed",
+            """once, from the internet: python -c "import duckdb; duckdb.sql('INSTALL httpfs')\"""",
+        ) from None
+    return connection
+
+
 def without_packing(path: Path) -> Path:
     """Return the path without ``.gz`` or ``.zst``."""
     return path.with_suffix("") if path.suffix.lower() in PACKINGS else path
@@ -30,6 +67,11 @@ def without_packing(path: Path) -> Path:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file for reading, unpacking gzip and zstd by their magic numbers, within a limit."""
+    if isinstance(path, Remote):
+        raise InputError(
+            f"{path}: only logs in Parquet are read from an address",
+            "download it, or write it as Parquet: flopbench log convert",
+        )
     try:
         stream = open(path, "rb")  # noqa: SIM115 (the caller closes it)
         magic = stream.read(4)
@@ -197,6 +239,8 @@ def quiet_connection(duckdb: Any, **settings: object) -> Any:
 
 def duckdb_path(path: Path) -> str:
     """Escape a path for DuckDB, to which every path is a glob."""
+    if isinstance(path, Remote):
+        return path.url
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
