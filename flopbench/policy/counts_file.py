@@ -226,11 +226,11 @@ def _runs_texts(counts: LogCounts) -> Iterator[str | None]:
 
 @contextmanager
 def spilling(path: Path) -> Iterator[Any]:
-    """Yield a connection of DuckDB that sorts on the disk what does not fit into memory."""
+    """Yield a connection of DuckDB, of rows in order, that sorts on the disk what is too large."""
     duckdb = require_duckdb(path)
     with (
         temporary(Path(tempfile.gettempdir()), "flopbench.") as folder,
-        quiet_connection(duckdb, temp_directory=str(folder)) as connection,
+        quiet_connection(duckdb, threads=1, temp_directory=str(folder)) as connection,
     ):
         yield load_for(connection, path)
 

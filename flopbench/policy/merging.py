@@ -1,6 +1,6 @@
 """Merges parts of a log's counts (``policy/counts_file.py``) into those of the whole log.
 
-The sorted rows of the parts become what the kernel would have counted (``Tally``), and ``Gatherer``
+The rows of the parts become what the kernel would have counted (``Tally``), and ``Gatherer``
 checks lengths, views and labels as it does those of a log.
 """
 
@@ -80,7 +80,7 @@ def _blocks(
     of = _decoded(rows, plan)
     has_views = rows.has_views
     named = keep_ids or has_views
-    names = rows.names(None if named else MOST_NAMES)
+    names = rows.names(np.arange(rows.records if named else min(rows.records, MOST_NAMES)))
     odd = [part.about for part in rows.parts if part.about.odd_runs]
     for low in range(0, rows.records, RECORDS_AT_ONCE):
         part = slice(low, min(low + RECORDS_AT_ONCE, rows.records))

@@ -1,7 +1,7 @@
-"""Parts of a log's counts as they are read: their headers, and the rows of all of them, sorted.
+"""Parts of a log's counts as they are read: their headers, and the rows of all of them.
 
-DuckDB sorts by video, view and action, so that nothing depends on how the log was cut, or in which
-order its parts are named.
+Parts come in the order of the files that they were made from, so that nothing depends on the order
+in which they are named. Texts become numbers in DuckDB, and no Python object is made per row.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ import numpy as np
 from flopbench.core.errors import DataError, Remark, shown_value
 from flopbench.core.limits import MOST_STEPS
 from flopbench.policy.counts_file import NUMBERS, ORDER, TEXTS, About, naming, read_about
-from flopbench.policy.forms.raw import duckdb_path
+from flopbench.policy.forms.raw import duckdb_path, sql_text
 from flopbench.policy.header import Header, differing, resolve, with_preset
 from flopbench.policy.shards import shard_key
 
 CODED = ("cluster", "labels", "exit", "counts", "action")
 """Columns of few distinct texts: rows hold their numbers, and each text is decoded once."""
-_NAMES = f"SELECT DISTINCT video, view FROM rows ORDER BY {ORDER.rpartition(',')[0]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ def sources_of(parts: Sequence[Part]) -> list[str]:
 
 
 class Rows:
-    """The rows of all parts as arrays, sorted by video, view and action.
+    """The rows of all parts as arrays, part after part, those of a record together.
 
     Attributes:
         parts: the parts.
@@ -75,6 +74,7 @@ class Rows:
         codes: column of ``CODED`` -> (rows,) number of the row's text, -1 for none.
         numbers: column of ``NUMBERS`` -> (rows,).
         part: (rows,) number of the part that holds it.
+        line: (rows,) its number in that part.
         owner: (rows,) number of the record that it is of.
         starts: (records,) number of its first row.
     """
@@ -82,79 +82,111 @@ class Rows:
     def __init__(self, connection: Any, parts: Sequence[Part]) -> None:
         self._sql = connection
         self.parts = parts
-        typed = [f"{name} VARCHAR" for name in TEXTS] + [f"{name} INTEGER" for name in NUMBERS]
-        connection.execute(f"CREATE TABLE rows (part INTEGER, {', '.join(typed)})")
         for number, part in enumerate(parts):
-            self._take(number, part.path)
+            with naming(part.path):
+                self._check_numbers(part.path)
+                self._view(number)
         self.texts = {name: self._numbered(name) for name in CODED}
-        joins = " ".join(f"LEFT JOIN {n}_texts ON rows.{n} = {n}_texts.text" for n in CODED)
-        codes = [f"coalesce({name}_texts.code, -1)::INTEGER AS {name}" for name in CODED]
-        found = connection.execute(
-            f"SELECT part, {', '.join((*NUMBERS, *codes))}, "
-            "(video IS DISTINCT FROM lag(video) OVER w "
-            "OR view IS DISTINCT FROM lag(view) OVER w)::TINYINT AS first "
-            f"FROM rows {joins} WINDOW w AS (ORDER BY {ORDER}, part) ORDER BY {ORDER}, part"
-        ).fetchnumpy()
-        self.part = found["part"]
-        self.numbers = {name: found[name] for name in NUMBERS}
-        self.codes = {name: found[name] for name in CODED}
-        self.owner = np.cumsum(found["first"], dtype=np.int64) - 1
-        self.starts = np.flatnonzero(found["first"])
+        found = [self._read(number) for number in range(len(parts))]
+        columns = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+        self.part: Any = np.repeat(np.arange(len(parts)), [len(one["line"]) for one in found])
+        self.line = columns["line"]
+        self.numbers = {name: columns[name] for name in NUMBERS}
+        self.codes = {name: columns[f"{name}_code"] for name in CODED}
+        self.starts = np.flatnonzero(columns["first"])
+        self.owner = np.cumsum(columns["first"], dtype=np.int64) - 1
+        self._keys = columns["key"][self.starts]
 
     @property
     def records(self) -> int:
         """How many records there are."""
         return len(self.starts)
 
-    def _take(self, number: int, path: Path) -> None:
-        """Add the rows of one part; refuse records without a name, and numbers that are none."""
+    def _check_numbers(self, path: Path) -> None:
+        """Refuse records without a name, and numbers that are none."""
         as_double = [f"TRY_CAST({name} AS DOUBLE)" for name in NUMBERS]
         whole = [f"{one} BETWEEN 0 AND {MOST_STEPS} AND {one} = floor({one})" for one in as_double]
-        numbers_ok = f"coalesce({' AND '.join(whole)}, false)"
-        typed = [f"{n}::VARCHAR" for n in TEXTS] + [f"{n}::INTEGER" for n in NUMBERS]
-        with naming(path):
-            wrong = self._sql.execute(
-                f"SELECT video, action, {', '.join(NUMBERS)} FROM read_parquet(?) "
-                f"WHERE video IS NULL OR NOT {numbers_ok} LIMIT 1",
-                [duckdb_path(path)],
-            ).fetchone()
-            if wrong is None:
-                rows = f"SELECT {number}, {', '.join(typed)} FROM read_parquet(?)"
-                self._sql.execute(f"INSERT INTO rows {rows}", [duckdb_path(path)])
-                return
+        wrong = self._sql.execute(
+            f"SELECT video, {', '.join(NUMBERS)} FROM read_parquet(?) "
+            f"WHERE video IS NULL OR NOT coalesce({' AND '.join(whole)}, false) LIMIT 1",
+            [duckdb_path(path)],
+        ).fetchone()
+        if wrong is None:
+            return
         if wrong[0] is None:
             raise DataError(f"{path}: video: is missing")
-        for name, value in zip(NUMBERS, wrong[2:], strict=True):
+        for name, value in zip(NUMBERS, wrong[1:], strict=True):
             if not (isinstance(value, (int, float)) and value in range(MOST_STEPS + 1)):
                 raise DataError(
                     f"{path}, {wrong[0]!r}: {name}: is {shown_value(value)} where 0 to "
                     f"{MOST_STEPS} was expected"
                 )
 
+    def _view(self, number: int, order: str = "") -> None:
+        """Name the rows of a part ``partN``, with their numbers and where a record begins."""
+        typed = [f"{n}::VARCHAR AS {n}" for n in TEXTS] + [f"{n}::INTEGER AS {n}" for n in NUMBERS]
+        line = f"row_number() OVER ({order}) - 1" if order else "file_row_number"
+        file = sql_text(duckdb_path(self.parts[number].path))
+        self._sql.execute(
+            f"CREATE OR REPLACE VIEW part{number} AS SELECT *, hash(video, view) AS key, "
+            "(video IS DISTINCT FROM lag(video) OVER w OR view IS DISTINCT FROM lag(view) OVER w) "
+            f"AS first FROM (SELECT {line} AS line, {', '.join(typed)} "
+            f"FROM read_parquet({file}, file_row_number = true)) "
+            f"WINDOW w AS ({'ORDER BY line' if order else ''})"
+        )
+
     def _numbered(self, name: str) -> list[str]:
         """Number the distinct texts of a column in a table of their own; return them."""
+        self._sql.execute(f"CREATE TABLE {name}_all (text VARCHAR)")
+        for number, part in enumerate(self.parts):
+            with naming(part.path):
+                self._sql.execute(
+                    f"INSERT INTO {name}_all SELECT DISTINCT {name} FROM part{number}"
+                )
         self._sql.execute(
             f"CREATE TABLE {name}_texts AS SELECT text, row_number() OVER (ORDER BY text) - 1 "
-            f"AS code FROM (SELECT DISTINCT {name} AS text FROM rows) WHERE text IS NOT NULL"
+            f"AS code FROM (SELECT DISTINCT text FROM {name}_all) WHERE text IS NOT NULL"
         )
         rows = self._sql.execute(f"SELECT text FROM {name}_texts ORDER BY code").fetchall()
         return [text for (text,) in rows]
 
-    def names(self, most: int | None = None) -> list[tuple[str, str | None]]:
-        """Return video and view of all records, or of the first."""
-        found: list[tuple[str, str | None]] = self._sql.execute(
-            _NAMES + ("" if most is None else f" LIMIT {most}")
-        ).fetchall()
+    def _read(self, number: int) -> dict[str, Any]:
+        """Return the rows of a part as columns; sort it where records are not together."""
+        joins = " ".join(f"LEFT JOIN {n}_texts ON {n} = {n}_texts.text" for n in CODED)
+        codes = [f"coalesce({n}_texts.code, -1)::INTEGER AS {n}_code" for n in CODED]
+        columns = ", ".join(("line", "first", "key", *NUMBERS, *codes))
+        query = f"SELECT {columns} FROM part{number} {joins}"
+        with naming(self.parts[number].path):
+            found: dict[str, Any] = self._sql.execute(query).fetchnumpy()
+            keys = found["key"][found["first"]]
+            if len(np.unique(keys)) == len(keys) and (np.diff(found["line"]) == 1).all():
+                return found
+            self._view(number, f"ORDER BY {ORDER}")
+            return dict(self._sql.execute(f"{query} ORDER BY line").fetchnumpy())
+
+    def names(self, records: Any) -> list[tuple[str, str | None]]:
+        """Return video and view of some records, which are in order."""
+        rows = self.starts[records]
+        found: list[tuple[str, str | None]] = []
+        for number in np.unique(self.part[rows]).tolist():
+            own = self.line[rows[self.part[rows] == number]]
+            query = (
+                f"SELECT line, video, view FROM part{number} WHERE first AND line BETWEEN ? AND ?"
+            )
+            known = self._sql.execute(query, [int(own[0]), int(own[-1])]).fetchall()
+            wanted = set(own.tolist())
+            found += [(video, view) for line, video, view in sorted(known) if line in wanted]
         return found
 
     @property
     def has_views(self) -> bool:
         """Whether some record names its view."""
-        return bool(self._sql.execute("SELECT count(view) FROM rows").fetchone()[0])
+        counts = [f"SELECT count(view) FROM part{number}" for number in range(len(self.parts))]
+        return any(self._sql.execute(query).fetchone()[0] for query in counts)
 
     def name(self, record: int) -> str:
         """Return what messages call a record."""
-        video, view = self._sql.execute(f"{_NAMES} LIMIT 1 OFFSET {record}").fetchone()
+        ((video, view),) = self.names(np.array([record]))
         return repr(video) if view is None else f"{video!r}, view {view!r}"
 
     def place(self, record: int) -> str:
@@ -174,47 +206,55 @@ class Rows:
         return found
 
     def without_repeated(self, duplicates: str) -> list[Remark]:
-        """Leave out what an earlier part holds, or refuse it."""
-        least = np.minimum.reduceat(self.part, self.starts)[self.owner]
-        again = self.part != least
-        if not again.any():
-            return []
-        at = int(np.argmax(again))
-        paths = [self.parts[number].path for number in (least[at], self.part[at])]
-        if duplicates != "first":
-            raise DataError(
-                f"{paths[0]} and {paths[1]} both hold {self.name(int(self.owner[at]))}",
-                "each record belongs into one part, so give each part once; where shards repeat "
-                "samples, as under DDP, --duplicates first keeps the first of each",
-            )
-        pairs = np.unique(np.stack([self.owner[again], self.part[again]]), axis=1)
-        left_out = np.bincount(pairs[1], minlength=len(self.parts))
-        kept = ~again
-        self.part, self.owner = self.part[kept], self.owner[kept]
-        self.numbers = {name: values[kept] for name, values in self.numbers.items()}
-        self.codes = {name: values[kept] for name, values in self.codes.items()}
-        self.starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+        """Leave out what an earlier part holds, or refuse it; hashes only show what to look at."""
+        order = np.argsort(self._keys, kind="stable")
+        same = np.flatnonzero(np.diff(self._keys[order]) == 0)
+        among = np.union1d(order[same], order[same + 1])
+        earliest: dict[tuple[str, str | None], int] = {}
+        again = []
+        for record, name in zip(among.tolist(), self.names(among), strict=True):
+            if earliest.setdefault(name, record) == record:
+                continue
+            again.append(record)
+            if duplicates != "first":
+                holders = self.part[self.starts[[earliest[name], record]]].tolist()
+                one, other = (self.parts[number].path for number in holders)
+                raise DataError(
+                    f"{one} and {other} both hold {self.name(record)}",
+                    "a record belongs into one part, so give each part once; where shards repeat "
+                    "samples, as under DDP, --duplicates first keeps the first of each",
+                )
+        left_out = np.bincount(self.part[self.starts[again]], minlength=len(self.parts))
+        self._keep(~np.isin(self.owner, again))
         return [
             Remark(f"{part.path}: {n} repeated samples were left out", kind="left out")
             for part, n in zip(self.parts, left_out.tolist(), strict=True)
             if n
         ]
 
+    def _keep(self, rows: Any) -> None:
+        """Leave out all other rows, whole records."""
+        if rows.all():
+            return
+        self.part, self.line = self.part[rows], self.line[rows]
+        self.numbers = {name: values[rows] for name, values in self.numbers.items()}
+        self.codes = {name: values[rows] for name, values in self.codes.items()}
+        self.owner = np.unique(self.owner[rows], return_inverse=True)[1]
+        self.starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+
     def check(self) -> None:
         """Refuse rows of one record that contradict each other."""
-        again = (np.diff(self.owner, prepend=-1) == 0) & (
-            np.diff(self.codes["action"], prepend=-2) == 0
+        again = np.lexsort((self.codes["action"], self.owner))
+        same = (np.diff(self.owner[again]) == 0) & (np.diff(self.codes["action"][again]) == 0)
+        wrong = {"two rows have the same action": again[1:][same]}
+        amounts = np.maximum(self.numbers["frames"], self.numbers["decisions"])
+        wrong["has frames or decisions without an action"] = np.flatnonzero(
+            (self.codes["action"] < 0) & (amounts > 0)
         )
-        for row in np.flatnonzero(again)[:1].tolist():
-            raise DataError(f"{self.place(int(self.owner[row]))}: two rows have the same action")
-        unnamed = (self.codes["action"] < 0) & (
-            (self.numbers["frames"] > 0) | (self.numbers["decisions"] > 0)
-        )
-        for row in np.flatnonzero(unnamed)[:1].tolist():
-            raise DataError(
-                f"{self.place(int(self.owner[row]))}: has frames or decisions without an action"
-            )
-        same = {name: self.codes[name] for name in CODED[:-1]}
-        for name, values in {**same, "steps": self.numbers["steps"]}.items():
-            for row in np.flatnonzero(values != values[self.starts][self.owner])[:1].tolist():
-                raise DataError(f"{self.place(int(self.owner[row]))}: its rows differ in {name!r}")
+        of_record = {name: self.codes[name] for name in CODED[:-1]}
+        for name, values in {**of_record, "steps": self.numbers["steps"]}.items():
+            differs = values != values[self.starts][self.owner]
+            wrong[f"its rows differ in {name!r}"] = np.flatnonzero(differs)
+        for what, rows in wrong.items():
+            if len(rows):
+                raise DataError(f"{self.place(int(self.owner[rows[0]]))}: {what}")
