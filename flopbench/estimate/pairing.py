@@ -7,6 +7,7 @@ all its views: costs are sums over them, and scores are means.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from flopbench.core.errors import NotComparableError, Remark
 from flopbench.estimate.clusters import same_clusters
@@ -20,6 +21,8 @@ def video_order(a: Run, b: Run) -> list[int] | None:
     if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
         return None
     ids, others = a.counts.video_ids, b.counts.video_ids
+    if ids is not None and ids == others:
+        return list(range(len(ids)))
     if ids is None or others is None or len(ids) != len(others) or set(ids) != set(others):
         return None
     where = {name: i for i, name in enumerate(others)}
@@ -48,7 +51,7 @@ def _other_labels(
     first: Method, method: Method, order: Sequence[int], anyway: bool
 ) -> list[Remark]:
     a, b = first.predictions, method.predictions
-    if a is None or b is None:
+    if a is None or b is None or a.has_labels_of(b, order):
         return []
     for i, (at, name) in enumerate(zip(order, _names(first.run), strict=True)):
         ours, theirs = a.labels(i), b.labels(at)
@@ -65,6 +68,8 @@ def _other_labels(
 
 def _other_views(first: Method, method: Method) -> list[Remark]:
     """Note where two logs hold different views of the same videos."""
+    if all(_view_column(one.run) is None for one in (first, method)):
+        return []  # as many as videos, which are the same
     a, b = (_views(one.run) for one in (first, method))
     if a == b:
         return []
@@ -76,8 +81,13 @@ def _other_views(first: Method, method: Method) -> list[Remark]:
 
 def _views(run: Run) -> set[tuple[str, object]]:
     assert isinstance(run.counts, LogCounts)
-    ids, views = run.counts.ids or (), run.counts.columns.get("view")
+    ids, views = run.counts.ids or (), _view_column(run)
     return set(zip(ids, [None] * len(ids) if views is None else views, strict=True))
+
+
+def _view_column(run: Run) -> Any:
+    assert isinstance(run.counts, LogCounts)
+    return run.counts.columns.get("view")
 
 
 def _check_clusters(a: Run, b: Run, order: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ does: probabilities as they are, logits after the softmax of each view.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,16 @@ class Predictions:
     def labels(self, i: int) -> list[int]:
         """The labels of one video, sorted."""
         return sorted(set(self.codes[self.offsets[i] : self.offsets[i + 1]].tolist()))
+
+    def has_labels_of(self, other: Predictions, order: Sequence[int]) -> bool:
+        """Whether video i has the labels of the other's video ``order[i]``, in their order."""
+        import numpy as np
+
+        lengths, theirs = np.diff(self.offsets), np.diff(other.offsets)[order]
+        if (lengths != theirs).any():
+            return False
+        first: Any = np.repeat(other.offsets[:-1][order] - self.offsets[:-1], lengths)
+        return bool((self.codes == other.codes[first + np.arange(len(self.codes))]).all())
 
 
 class NoAccuracy(Exception):
@@ -190,5 +200,9 @@ def _indices(values: Iterable[Any], number: Mapping[str, int]) -> Any:
     """Return (n,) class indices; None where one is missing or a name without a number."""
     import numpy as np
 
-    found = [number.get(v, v) if isinstance(v, str) else v for v in values]
-    return np.array(found, np.int64) if set(map(type, found)) <= {int} else None
+    values = list(values)
+    kinds = set(map(type, values))
+    if str in kinds:
+        values = [number.get(v, v) if isinstance(v, str) else v for v in values]
+        kinds = set(map(type, values))
+    return np.array(values, np.int64) if kinds <= {int} else None
