@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flopbench.cli.common import check_output, positive, warn
+from flopbench.cli.common import check_output, positive, require, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import add_preset, add_reading
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK, complain
@@ -68,6 +68,19 @@ def add_parser(verbs: Any) -> None:
         "--cluster",
         metavar="COLUMN",
         help="keep this column of the log's 'extra', for --cluster of estimate; id:SEP needs none",
+    )
+    engine = reduce.group("engine")
+    engine.add_argument(
+        "--engine",
+        choices=("exact", "duckdb", "spark"),
+        default="exact",
+        help="what counts: flopbench's exact reader (the default), or SQL, for JSON lines and "
+        "Parquet: docs/scale.md",
+    )
+    engine.add_argument(
+        "--master",
+        metavar="URL",
+        help="the cluster of --engine spark: spark://host:port, or local[N] for N cores here",
     )
     reduce.set_defaults(run=run_reduce)
     head = parts.add_parser(
@@ -146,6 +159,8 @@ def run_reduce(args: argparse.Namespace) -> int:
     from flopbench.estimate.reducing import reduce_log
 
     check_output(args)
+    spark = args.engine == "spark"
+    require(spark == (args.master is not None), "--engine spark and --master go together")
     counts = reduce_log(
         args.files,
         args.output,
@@ -153,6 +168,8 @@ def run_reduce(args: argparse.Namespace) -> int:
         cluster=args.cluster,
         duplicates=args.duplicates,
         allow_truncated=args.allow_truncated,
+        engine=args.engine,
+        master=args.master or "",
     )
     warn(counts.warnings)
     sys.stdout.write(f"{args.output}: {_samples(counts.records)}\n")

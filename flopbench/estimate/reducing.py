@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.files import check_writable, temporary
 from flopbench.estimate.clusters import COLUMN, ID_PREFIX, NO_CLUSTERS, Gathered
 from flopbench.policy.counts import LogCounts, objects
+
+if TYPE_CHECKING:
+    from flopbench.policy.log import Log
 
 
 def reduce_log(
@@ -19,6 +25,8 @@ def reduce_log(
     cluster: str | None = None,
     duplicates: str = "error",
     allow_truncated: bool = False,
+    engine: str = "exact",
+    master: str = "",
 ) -> LogCounts:
     """Write what a log, or some of its shards, adds up to; ``run_of_counts`` merges such parts.
 
@@ -29,6 +37,8 @@ def reduce_log(
         cluster: a column of ``extra`` to keep, for ``Choices(cluster=...)``.
         duplicates: ``error``, or ``first`` to keep the first record of each id and view.
         allow_truncated: leave out a last line that is cut off.
+        engine: ``exact``; or what counts JSON lines and Parquet by SQL: ``duckdb``, ``spark``.
+        master: of Spark, such as ``spark://host:7077``, or ``local[4]``.
 
     Returns:
         The counts.
@@ -51,6 +61,13 @@ def reduce_log(
         )
     options = Options(allow_truncated=allow_truncated)
     log = open_log(patterns, preset=preset, options=options, complete=False)
+    if engine != "exact":
+        if cluster is not None or duplicates != "error" or allow_truncated:
+            raise InputError(
+                f"--engine {engine} has no --cluster, --duplicates or --allow-truncated",
+                "leave --engine out: the exact reader has them",
+            )
+        return _reduce_by_sql(log, Path(target), engine, master)
     columns: dict[str, Any] = {VIEW: lambda block: objects(block.views or [None] * block.size)}
     gathered = None if cluster is None else Gathered(cluster)
     if gathered is not None:
@@ -69,6 +86,24 @@ def reduce_log(
     sources = [str(reader.path) for reader in log.readers]
     write_part(Path(target), counts, sources, cluster=cluster, clusters=clusters)
     return counts
+
+
+def _reduce_by_sql(log: Log, target: Path, engine: str, master: str) -> LogCounts:
+    """Write the part that an engine counts, once it has been read without a defect."""
+    from flopbench.policy.by_spark import runner
+    from flopbench.policy.by_sql import run_duckdb, write_part_by_sql
+
+    run = run_duckdb if engine == "duckdb" else runner(master)
+    check_writable(target)
+    with temporary(target.resolve().parent, f".{target.name}.") as part:
+        write_part_by_sql(log, part, run)
+        try:
+            counts = merged_counts(part)
+        except DataError as error:
+            source = str(log.source)
+            raise DataError(error.message.replace(str(part), source), error.hint) from None
+        os.replace(part, target.resolve())
+    return replace(counts, source=log.source)
 
 
 def merged_counts(

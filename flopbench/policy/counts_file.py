@@ -111,7 +111,8 @@ def write_counts(
 
     Args:
         target: the file.
-        columns: name -> (rows,) numpy array, of objects for text: the table ``rows`` of the query.
+        columns: name -> (rows,) numpy array, of objects for text: the table ``rows`` of the query,
+            which may read files instead.
         header: what the decisions mean.
         about: where the rows come from.
         query: SQL that makes the columns of a part; the rows are sorted here.
@@ -137,7 +138,8 @@ def write_counts(
             with quiet_connection(duckdb, temp_directory=str(folder / "spilt")) as connection:
                 connection.execute("SET pandas_analyze_sample = 0")  # every object is text
                 for name, table in {"rows": columns, **(tables or {})}.items():
-                    connection.register(name, dict(table))
+                    if table:
+                        connection.register(name, dict(table))
                 connection.execute(
                     f"COPY (SELECT {', '.join(typed)} FROM ({query}) ORDER BY {ORDER}) "
                     f"TO {sql_text(str(folder / 'part'))} "
