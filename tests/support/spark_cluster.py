@@ -1,4 +1,4 @@
-"""A standalone Spark cluster on the loopback, from pyspark's own launcher."""
+"""A standalone Spark cluster on the loopback, from pyspark's own launcher, for tests and times."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 LEAST_WORK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java's options for programs that run for seconds."""
-SETTINGS = {
+LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+SHORT = {
     "spark.driver.extraJavaOptions": LEAST_WORK,
     "spark.executor.extraJavaOptions": LEAST_WORK,
     "spark.driver.memory": "512m",
     "spark.executor.memory": "512m",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.shuffle.partitions": "4",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.files.maxPartitionBytes": "64k",  # a task for each shard
     "spark.shuffle.io.maxRetries": "1",
     "spark.shuffle.io.retryWait": "1s",
 }
+"""Spark's settings for tests."""
 STARTS_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A master's address and the processes of its workers."""
+    """A master's address, and the processes of its workers and of the master."""
 
     master: str
     workers: list[subprocess.Popen[bytes]]
+    daemon: subprocess.Popen[bytes]
 
     def kill_one(self) -> None:
         """Kill a worker and its executors, which are of its process group, at once."""
@@ -53,15 +54,18 @@ def why_not() -> str:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int = 2, **settings: str) -> Iterator[Cluster]:
+def cluster(
+    folder: Path, settings: Mapping[str, str] = SHORT, *, workers: int = 2, memory: str = "512m"
+) -> Iterator[Cluster]:
     """Start a cluster and stop it; the environment of this process then leads drivers to it.
 
     Args:
         folder: for logs and scratch.
+        settings: Spark's.
         workers: how many, with a core each.
-        settings: Spark's, beside ``SETTINGS``.
+        memory: of each worker.
     """
-    lines = [f"{name} {value}" for name, value in {**SETTINGS, **settings}.items()]
+    lines = [f"{name} {value}" for name, value in {**LOOPBACK, **settings}.items()]
     (folder / "spark-defaults.conf").write_text("\n".join(lines), encoding="utf-8")
     own = {"SPARK_CONF_DIR": str(folder), "SPARK_LOCAL_IP": "127.0.0.1"}
     before = {name: os.environ.get(name) for name in own}
@@ -72,11 +76,11 @@ def cluster(folder: Path, workers: int = 2, **settings: str) -> Iterator[Cluster
         started.append(_start(folder, f"master.Master {at} --port 0"))
         master = _logged(folder / "0.log", r"Starting Spark master at (spark://\S+)")
         for number in range(1, workers + 1):
-            work = f"--cores 1 --memory 512m --work-dir {folder / 'work'}"
+            work = f"--cores 1 --memory {memory} --work-dir {folder / 'work'}"
             started.append(_start(folder, f"worker.Worker {at} {work} {master}", number))
         for number in range(1, workers + 1):
             _logged(folder / f"{number}.log", r"(Successfully registered with master)")
-        yield Cluster(master, started[1:])
+        yield Cluster(master, started[1:], started[0])
     finally:
         for process in started:
             if process.poll() is None:
