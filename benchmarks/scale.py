@@ -216,7 +216,7 @@ def report(costs: Sequence[Cost], start: tuple[float, float], shards: int) -> st
     lines = [
         "# Counting a log by the exact reader, DuckDB and Spark",
         "",
-        f"`python benchmarks/scale.py`: logs of {STEPS} decisions a video as JSON lines, in {shards}",
+        f"`python benchmarks/scale.py`: logs of JSON lines, {STEPS} decisions a video, in {shards}",
         "shards; `flopbench log reduce` in fresh processes. Spark: a standalone cluster of two",
         "workers with a core each, on the same machine. CPU seconds are of all processes.",
         f"{os.cpu_count()} cores of {cpu[1] if cpu else 'a CPU'}; flopbench {VERSION}, Python",

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.policy.by_sql import ALL_DEFECTS, Run, counts_text
-from flopbench.policy.forms.raw import sql_text
+from flopbench.policy.forms.raw import Remote, sql_text
 from flopbench.policy.log import Log
 from flopbench.policy.sql_views import LINE_FIELDS, Dialect, Shape, views
 
@@ -142,15 +142,20 @@ def _run(master: str, log: Log, shape: Shape, folder: Path) -> str:
 
 
 def _raw(spark: Any, log: Log, shape: Shape) -> Any:
-    # To Spark every path is a glob.
-    paths = [re.sub(r"([\\*?\[\]{}])", r"\\\1", str(one.path.resolve())) for one in log.readers]
-    paths = [f"file://{path}" for path in paths]
+    paths = [_spark_path(reader.path) for reader in log.readers]
     if shape.columns is None:
         schema = ", ".join(f"{name} STRING" for name in LINE_FIELDS)
         raw = spark.read.schema(schema).option("mode", "FAILFAST").json(paths)
     else:
         raw = spark.read.parquet(*paths)
     return raw.selectExpr("*", "_metadata.file_path AS source")
+
+
+def _spark_path(path: Path) -> str:
+    if isinstance(path, Remote):
+        return re.sub(r"^s3:", "s3a:", path.url)
+    # To Spark every path is a glob.
+    return "file://" + re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path.resolve()))
 
 
 @contextmanager

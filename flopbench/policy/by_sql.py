@@ -18,7 +18,7 @@ from flopbench.core.files import temporary
 from flopbench.policy.columns import check_columns
 from flopbench.policy.counts_file import About, write_counts
 from flopbench.policy.forms.parquet_form import require_duckdb
-from flopbench.policy.forms.raw import duckdb_path, quiet_connection, sql_text
+from flopbench.policy.forms.raw import duckdb_path, load_for, quiet_connection, sql_text
 from flopbench.policy.header import without_preset_file
 from flopbench.policy.log import Log
 from flopbench.policy.samples import raise_first
@@ -161,7 +161,7 @@ def parquet_columns(path: Path, refuse: Callable[[str], InputError]) -> dict[str
     duckdb = require_duckdb(path)
     with quiet_connection(duckdb) as connection:
         query = "DESCRIBE SELECT * FROM read_parquet(?)"
-        found = connection.execute(query, [duckdb_path(path)]).fetchall()
+        found = load_for(connection, path).execute(query, [duckdb_path(path)]).fetchall()
     columns = {str(row[0]): str(row[1]) for row in found}
     check_columns(columns, str(path))
     kept = {}
@@ -190,6 +190,7 @@ def run_duckdb(log: Log, shape: Shape, folder: Path) -> str:
         raw = f"read_parquet([{paths}], filename = true)"
     settings = {"temp_directory": str(folder), "preserve_insertion_order": False}
     with quiet_connection(duckdb, **settings) as connection:
+        load_for(connection, log.readers[0].path)
         connection.execute(f"CREATE TEMP VIEW raw AS SELECT *, filename AS source FROM {raw}")
         for name, query in views(log.plan, shape, Dialect()).items():
             connection.execute(f"CREATE TEMP VIEW {name} AS {query}")
