@@ -1,26 +1,7 @@
 """The configuration of a check: found, read, and refused with file, line and key where it is wrong.
 
-It is ``flopbench.toml``, or the table ``[tool.flopbench]`` of ``pyproject.toml``::
-
-    counter = "torch"                       # the counter whose MACs are guarded
-    baseline = ".flopbench/baseline.json"   # relative to this file
-
-    [[entries]]
-    model = "my_pkg.nets:build@224"         # any model specification
-    name = "backbone"                       # default: the specification
-
-    [[entries]]
-    policy-log = "logs/run.jsonl"           # a policy log or a glob; further: preset, rule
-    name = "run"
-
-    [[budgets]]
-    match = "backbone*"                     # default "*"
-    metric = "dense_macs"
-    limit = "4.2 GMACs"
-    max-increase = "0%"
-    min-delta = "1 MMACs"
-    gate = "exact"
-    note = "The edge device has no room for more."
+It is ``flopbench.toml``, which ``init/config.toml`` explains key by key, or the table
+``[tool.flopbench]`` of ``pyproject.toml``.
 
 ``match`` is a glob over names of entries (``*``, ``?``, ``[ab]``; case counts). A glob
 character that is part of a name is written in brackets: ``[*]``, ``[?]``, ``[[]``. For each entry

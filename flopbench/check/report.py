@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 from typing import Any, Literal
 
 from flopbench.check.records import EARLIER_NAMES, Budget, Gate, Metric
@@ -339,17 +340,10 @@ def plain_amount(value: Fraction) -> int | float | str:
 
 
 def amount_from(value: Any) -> Fraction:
-    """Rebuild an amount.
-
-    Raises:
-        ValueError: neither a number nor a fraction; says that one was expected.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("a number or a fraction")
+    """Rebuild an amount; of anything but a number or a fraction a ValueError says so."""
+    if type(value) is int or (isinstance(value, float) and isfinite(value)):
+        return Fraction(value if isinstance(value, int) else repr(value))
     # The only text allowed is n/d: Fraction would write out the zeros of "1e999999999".
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,400}/[1-9][0-9]{0,399}", value):
-        raise ValueError("a number or a fraction")
-    try:
-        return Fraction(repr(value) if isinstance(value, float) else value)
-    except ValueError:  # infinite, or not a number
-        raise ValueError("a number or a fraction") from None
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,400}/[1-9][0-9]{0,399}", value):
+        return Fraction(value)
+    raise ValueError("a number or a fraction")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.statistics import FEWEST_PROCESSES, Ends
 from flopbench.core.tables import Tables
-from flopbench.core.units import milliseconds, number_of, plural
+from flopbench.core.units import milliseconds, number_of
 from flopbench.replay.overheads import Overhead, Overheads, overheads_of
 
 MEANING = (
@@ -21,7 +21,6 @@ def overheads_tables(file: Overheads) -> Tables:
         (mode, *_cells(own.per_decision), *_cells(own.per_fragment)) for mode, own in found.items()
     ]
     own, done = file.settings, len(file.runs)
-    many = f"{file.videos} {plural(file.videos, 'video')}"
     said = f"{own.text(file.device.name)}; {file.clocks[0]}; {number_of(done, 'process')}."
     titles = [
         f"{title}{part}"
@@ -34,7 +33,7 @@ def overheads_tables(file: Overheads) -> Tables:
         if own.device == "cuda" or "device" not in title
     ]
     grid = Grid(
-        title=f"Overheads of {file.method}: {many}",
+        title=f"Overheads of {file.method}: {number_of(file.videos, 'video')}",
         columns=columns([["mode", *titles][n] for n in keep], ["mode"]),
         rows=tuple(tuple(row[n] for n in keep) for row in rows),
         caption=(MEANING, said, *(f"Note: {note}." for note in file.notes)),

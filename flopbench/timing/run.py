@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.memory import require_room
 from flopbench.core.records import decode
-from flopbench.core.units import about, plural
+from flopbench.core.units import about, number_of
 from flopbench.core.workers import Progress, run_job
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.profile import CostProfile
@@ -76,8 +76,7 @@ class Effort:
         """Say how long it may take to time so many calls in turn in each of these processes."""
         if self.say is not None:
             each_s = self.start_s + calls * (sampling.WARM_UP_S + self.budget_s)
-            many = f"{processes} {plural(processes, 'process', 'processes')}"
-            self.say(f"{many}, {about(processes * each_s)}")
+            self.say(f"{number_of(processes, 'process')}, {about(processes * each_s)}")
 
     def tell(self, done: int, total: int, coming: object) -> None:
         """Report progress, if anybody listens."""

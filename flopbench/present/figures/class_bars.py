@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import CONVENTION, Words, common_words, gflops
+from flopbench.core.units import CONVENTION, Words, common_words, gflops, number_of
 from flopbench.estimate.estimator import cost_parts
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts
@@ -18,7 +18,6 @@ from flopbench.present.figures.class_choice import (
     Members,
     aligned,
     chosen_of,
-    classes_text,
     log_of_videos,
     members_of,
     of_videos,
@@ -92,7 +91,7 @@ class ClassBars:
         """Title, sentences and alternative text of the figure."""
         unit = f"GFLOPS/{self.words.sample}"
         what = f"Cost of {self.words.a_sample}" if self.bars == "cost" else "Actions"
-        alt = [f"Stacked bars of {classes_text(len(self.classes))}."]
+        alt = [f"Stacked bars of {number_of(len(self.classes), 'class')}."]
         for n, run in enumerate(self.runs):
             ends = sorted((own[n].length, own[n].name) for own in self.classes if own[n].videos)
             if ends and self.bars == "cost":

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from flopbench.core.errors import InputError, near_match
-from flopbench.core.units import plural
+from flopbench.core.units import number_of
 from flopbench.policy.counts import LogCounts, ShareCounts
 
 Sort = Literal["high", "usage", "name", "n"]
@@ -66,7 +66,7 @@ def members_of(counts: LogCounts) -> tuple[Members, tuple[str, ...]]:
         notes.append(f"{many} with several labels count in each of their classes.")
     unlabelled = int((counts.label_lengths == 0).sum())
     if unlabelled:
-        records = f"{unlabelled:,} {plural(unlabelled, 'record')}"
+        records = number_of(unlabelled, "record")
         notes.append(f"In no class, since without a label: {records}.")
     return found, tuple(notes)
 
@@ -119,7 +119,8 @@ def chosen_of(
     if len(ordered) == 1:
         return chosen, "The log has this class only: there is nothing to compare it with."
     if len(chosen) < len(ordered):
-        return chosen, f"{classes_text(len(chosen))} of {len(ordered)}, sorted by {by}, {how}."
+        many = number_of(len(chosen), "class")
+        return chosen, f"{many} of {len(ordered)}, sorted by {by}, {how}."
     return chosen, f"Sorted by {by}."
 
 
@@ -139,8 +140,3 @@ def evenly_spaced(of: int, most: int) -> list[int]:
     if most == 1:
         return [(of - 1) // 2]
     return [(2 * i * (of - 1) + most - 1) // (2 * (most - 1)) for i in range(most)]
-
-
-def classes_text(count: int) -> str:
-    """Return ``3 classes``."""
-    return f"{count:,} {plural(count, 'class', 'classes')}"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flopbench.core.errors import Remark
-from flopbench.core.units import Words, common_words
+from flopbench.core.units import Words, common_words, number_of
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.class_choice import HIGH, USAGE, classes_text
+from flopbench.present.figures.class_choice import HIGH, USAGE
 from flopbench.present.figures.inputs.logs import left_out, videos_text
 from flopbench.present.figures.ratios import Ratio, Resolutions
 
@@ -114,7 +114,7 @@ class Classes:
 
     @property
     def _alt(self) -> str:
-        parts = [f"Dots of {listed(self.series)} for {classes_text(len(self.classes))}."]
+        parts = [f"Dots of {listed(self.series)} for {number_of(len(self.classes), 'class')}."]
         for series in self.series:
             known = [(r.share, c.name) for c in self.classes if (r := ratio_in(c, series))]
             if known:

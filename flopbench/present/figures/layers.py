@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, Remark, near_match
-from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
+from flopbench.core.units import CONVENTION, Scale, number_of, percent, scale_of
 from flopbench.counting.module_sums import ModelPart, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import Explanation
@@ -102,7 +102,7 @@ class Layers:
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
         profile = self.profile
-        levels = f"{self.depth} {plural(self.depth, 'level')}"
+        levels = number_of(self.depth, "level")
         sentences = [
             f"Dense MACs of {profile.spec} for one sample by module, {levels} down the module "
             "tree, everything below included, in order of registration; every MAC is in exactly "

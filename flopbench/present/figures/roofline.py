@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
+from flopbench.core.units import FLOPS_PER_MAC, gflops, number_of, percentage
 from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.timings import (
@@ -20,7 +20,6 @@ from flopbench.present.figures.inputs.timings import (
     Timings,
     grouped_timings,
     how_timed,
-    timed_models,
 )
 from flopbench.present.kind import Axes, kind
 from flopbench.timing.peaks import no_peak_reason, peak_of
@@ -114,7 +113,7 @@ class Roofline(TimedFigure):
                 "Solid: measured roofs. Each line: from every activation moved through memory "
                 "(marker) to weights alone (end); 1 MAC = 2 FLOPs.",
             ),
-            alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
+            alt=f"{number_of(len(rows), 'timed model')} under measured roofs. {self._finding}",
             warnings=self.warnings,
         )
 

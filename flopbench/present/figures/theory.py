@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError
-from flopbench.core.units import plural
+from flopbench.core.units import number_of
 from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.fits import (
@@ -25,7 +25,6 @@ from flopbench.present.figures.inputs.timings import (
     Timings,
     grouped_timings,
     how_timed,
-    timed_models,
 )
 from flopbench.present.kind import Axes, Option, kind
 
@@ -86,13 +85,12 @@ class Theory(TimedFigure):
             sentences.append("Rows with the verdict invalid are drawn and not fitted.")
         if self.shared:
             sentences.append(f"All with {self.shared}.")
+        many = number_of(len(rows), "timed model")
         return Caption(
             title=f"MACs against time on {listed([group.whole for group in self.groups])}",
             sentences=(*sentences, *self.last_sentences),
             short=(self._line, self._bars(rows)),
-            alt=" ".join(
-                [f"{timed_models(len(rows))}.", *(text for g in self.groups for text in _alt(g))]
-            ),
+            alt=" ".join([f"{many}.", *(text for g in self.groups for text in _alt(g))]),
             warnings=self.warnings,
         )
 
@@ -236,7 +234,7 @@ def _lines(group: TheoryGroup, fit: FitKind) -> list[str]:
         sound = sum(point.one.summary.verdict != "invalid" for point in group.points)
         fewest = FEWEST_FOR_FIT[fit]
         if sound < fewest:
-            many = f"{sound} {plural(sound, 'point')}, and a line of this kind needs {fewest}"
+            many = f"{number_of(sound, 'point')}, and a line of this kind needs {fewest}"
         else:
             many = "no line of this kind with a slope above 0 fits"
         return [f"{group.whole}: {many}."]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flopbench.core.errors import Remark
-from flopbench.core.units import GIGA, VIDEOS, Scale, Words, plural
+from flopbench.core.units import GIGA, VIDEOS, Scale, Words, number_of
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
@@ -96,7 +96,7 @@ class Tradeoff:
         """Title, sentences and alternative text of the figure."""
         unit = self.unit
         name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
-        many = f"{len(self.points)} {plural(len(self.points), 'point')}"
+        many = number_of(len(self.points), "point")
         factor = GIGA / self.scale.divisor
         costs = [(one, f"{factor * one.cost:.4g}") for one in self.front]
         best = "; ".join(f"{one.name}: {one.percent:.2f} % at {cost}" for one, cost in costs)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import Words, gflops, plural
+from flopbench.core.units import Words, gflops, number_of
 from flopbench.estimate.difficulty import COST
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.prices import PriceList
@@ -82,7 +82,7 @@ class Frames:
             looked = f"{film.processed} frames processed in {film.drawn} steps"
             cost = f"{amount(film.gflops_per_video, unit)} {unit.prefix}FLOPS"
             shown.append(f"{film.id}{group}: {looked}, {cost}{verdict}")
-        rows = f"{len(self.films)} {plural(len(self.films), 'row')}"
+        rows = number_of(len(self.films), "row")
         return Caption(
             title=f"Frames as {self.name} saw them",
             sentences=self.sentences,

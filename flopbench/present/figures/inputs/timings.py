@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flopbench.core.errors import InputError, Remark, distinct, near_match
-from flopbench.core.units import CONVENTION, plural
+from flopbench.core.units import CONVENTION, number_of
 from flopbench.models.shapes import split_outside
 from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import listed, printable
@@ -100,7 +100,7 @@ class TimedRow:
 
 PARTS: Mapping[str, Callable[[TimedRow], str]] = {
     "machine": lambda one: one.machine,
-    "threads": lambda one: f"{one.row.what.threads} {plural(one.row.what.threads, 'thread')}",
+    "threads": lambda one: number_of(one.row.what.threads, "thread"),
     "dtype": lambda one: one.row.what.dtype,
     "batch": lambda one: f"batch {one.row.what.batch}",
     "options": lambda one: one.row.what.options,
@@ -348,8 +348,3 @@ def how_timed(rows: Sequence[TimedRow]) -> str:
         f"Time: {leads} of one call, median of the medians of {many} {fresh}, torch "
         f"{listed(list(versions))}, random weights and inputs, evaluation mode."
     )
-
-
-def timed_models(count: int) -> str:
-    """Return ``1 timed model``, ``7 timed models``."""
-    return f"{count} timed {plural(count, 'model')}"
