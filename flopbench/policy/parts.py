@@ -77,6 +77,7 @@ class Rows:
         line: (rows,) its number in that part.
         owner: (rows,) number of the record that it is of.
         starts: (records,) number of its first row.
+        has_views: whether some record names its view.
     """
 
     def __init__(self, connection: Any, parts: Sequence[Part]) -> None:
@@ -86,7 +87,14 @@ class Rows:
             with naming(part.path):
                 self._check_numbers(part.path)
                 self._view(number)
-        self.texts = {name: self._numbered(name) for name in CODED}
+        self._sql.execute("SET pandas_analyze_sample = 0")  # every object is text
+        distinct = zip(*map(self._distinct, range(len(parts))), strict=True)
+        views, *texts = (sorted(set(chain.from_iterable(own))) for own in distinct)
+        self.has_views = bool(views)
+        self.texts = dict(zip(CODED, texts, strict=True))
+        for name, own in self.texts.items():
+            table = {"text": np.array(own, object), "code": np.arange(len(own), dtype=np.int32)}
+            self._sql.register(f"{name}_texts", table)
         found = [self._read(number) for number in range(len(parts))]
         columns = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
         self.part: Any = np.repeat(np.arange(len(parts)), [len(one["line"]) for one in found])
@@ -110,15 +118,16 @@ class Rows:
             f"SELECT video, {', '.join(NUMBERS)} FROM read_parquet(?) "
             f"WHERE video IS NULL OR NOT coalesce({' AND '.join(whole)}, false) LIMIT 1",
             [duckdb_path(path)],
-        ).fetchone()
-        if wrong is None:
+        ).fetchall()
+        if not wrong:
             return
-        if wrong[0] is None:
+        ((video, *numbers),) = wrong
+        if video is None:
             raise DataError(f"{path}: video: is missing")
-        for name, value in zip(NUMBERS, wrong[1:], strict=True):
+        for name, value in zip(NUMBERS, numbers, strict=True):
             if not (isinstance(value, (int, float)) and value in range(MOST_STEPS + 1)):
                 raise DataError(
-                    f"{path}, {wrong[0]!r}: {name}: is {shown_value(value)} where 0 to "
+                    f"{path}, {video!r}: {name}: is {shown_value(value)} where 0 to "
                     f"{MOST_STEPS} was expected"
                 )
 
@@ -135,25 +144,19 @@ class Rows:
             f"WINDOW w AS ({'ORDER BY line' if order else ''})"
         )
 
-    def _numbered(self, name: str) -> list[str]:
-        """Number the distinct texts of a column in a table of their own; return them."""
-        self._sql.execute(f"CREATE TABLE {name}_all (text VARCHAR)")
-        for number, part in enumerate(self.parts):
-            with naming(part.path):
-                self._sql.execute(
-                    f"INSERT INTO {name}_all SELECT DISTINCT {name} FROM part{number}"
-                )
-        self._sql.execute(
-            f"CREATE TABLE {name}_texts AS SELECT text, row_number() OVER (ORDER BY text) - 1 "
-            f"AS code FROM (SELECT DISTINCT text FROM {name}_all) WHERE text IS NOT NULL"
-        )
-        rows = self._sql.execute(f"SELECT text FROM {name}_texts ORDER BY code").fetchall()
-        return [text for (text,) in rows]
+    def _distinct(self, number: int) -> list[list[str]]:
+        """Return the distinct texts of a part's views, and of each column of ``CODED``."""
+        lists = ", ".join(f"list(DISTINCT {name})" for name in ("view", *CODED))
+        with naming(self.parts[number].path):
+            (found,) = self._sql.execute(f"SELECT {lists} FROM part{number}").fetchall()
+        return [[text for text in texts or () if text is not None] for texts in found]
 
     def _read(self, number: int) -> dict[str, Any]:
         """Return the rows of a part as columns; sort it where records are not together."""
-        joins = " ".join(f"LEFT JOIN {n}_texts ON {n} = {n}_texts.text" for n in CODED)
-        codes = [f"coalesce({n}_texts.code, -1)::INTEGER AS {n}_code" for n in CODED]
+        coded = [name for name in CODED if self.texts[name]]
+        joins = " ".join(f"LEFT JOIN {n}_texts ON {n} = {n}_texts.text" for n in coded)
+        codes = [f"coalesce({n}_texts.code, -1) AS {n}_code" for n in coded]
+        codes += [f"-1::INTEGER AS {n}_code" for n in CODED if n not in coded]
         columns = ", ".join(("line", "first", "key", *NUMBERS, *codes))
         query = f"SELECT {columns} FROM part{number} {joins}"
         with naming(self.parts[number].path):
@@ -177,12 +180,6 @@ class Rows:
             wanted = set(own.tolist())
             found += [(video, view) for line, video, view in sorted(known) if line in wanted]
         return found
-
-    @property
-    def has_views(self) -> bool:
-        """Whether some record names its view."""
-        counts = [f"SELECT count(view) FROM part{number}" for number in range(len(self.parts))]
-        return any(self._sql.execute(query).fetchone()[0] for query in counts)
 
     def name(self, record: int) -> str:
         """Return what messages call a record."""
