@@ -571,10 +571,10 @@ FAULTS = (
         ("tests/light/estimate/test_clusters.py",),
     ),
     Fault(
-        "a record of two parts is taken from the last",
+        "a record that two parts hold counts twice",
         "flopbench/policy/parts.py",
-        "least = np.minimum.reduceat(",
-        "least = np.maximum.reduceat(",
+        "np.diff(self._keys[order]) == 0",
+        "np.diff(self._keys[order]) < 0",
         ("tests/policy/test_counts_files.py",),
     ),
     # --- estimate
