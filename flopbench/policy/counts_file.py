@@ -67,6 +67,7 @@ KIND = "flopbench.counts"
 SCHEMA = 1
 TEXTS = ("video", "view", "cluster", "labels", "exit", "counts", "action")
 NUMBERS = ("steps", "frames", "decisions")
+COLUMNS = (*TEXTS[:-1], "steps", "action", "frames", "decisions")
 VIEW = "view"
 """Among the columns of counts to be written: the view of each record."""
 ORDER = "video, view NULLS FIRST, action NULLS FIRST"
@@ -123,14 +124,14 @@ def write_counts(
         DataError: the query fails.
     """
     check_writable(target)
+    if target.name == "-" or (target.exists() and not target.is_file()):
+        raise InputError(f"cannot write {target}: a part is a file", "such as part0.counts")
     duckdb = require_duckdb(target)
     text = header_json(header)
     about = msgspec.structs.replace(about, header_sha256=hashlib.sha256(text).hexdigest())
     metadata = {FORMAT: text.decode(), KIND: msgspec.json.encode(about).decode()}
     listed = ", ".join(f"{sql_text(key)}: {sql_text(value)}" for key, value in metadata.items())
-    typed = [f"{name}::VARCHAR AS {name}" for name in TEXTS]
-    typed[-1:-1] = [f"{name}::BIGINT AS {name}" for name in NUMBERS[:1]]
-    typed += [f"{name}::BIGINT AS {name}" for name in NUMBERS[1:]]
+    typed = [f"{n}::{'BIGINT' if n in NUMBERS else 'VARCHAR'} AS {n}" for n in COLUMNS]
     whole = target.resolve()
     try:
         with temporary(whole.parent, f".{whole.name}.") as folder:
@@ -172,6 +173,8 @@ def write_part(
     plan, n = counts.plan, counts.records
     actions = [*(plan.action_label(i) for i in range(len(plan.actions))), None]
     exits = [*(exit.name for exit in plan.exits), None]
+    if len(set(actions)) < len(actions):
+        raise DataError(f"{counts.source}: two actions have one name, with that of their stream")
     record, action = np.nonzero((counts.frames > 0) | (counts.decisions > 0))
     empty = np.setdiff1d(np.arange(n), record)
     none: Any = np.zeros(len(empty), np.int64)
@@ -292,7 +295,7 @@ def read_about(path: Path, connection: Any) -> tuple[Header, About] | None:
             f"{path}: 'header_sha256' is not that of the header under {FORMAT!r}",
             f"the header was changed: make the part again with {REMAKE}",
         )
-    for name in (*TEXTS, *NUMBERS):
+    for name in COLUMNS:
         if name not in there:
             raise DataError(f"{path}: the column {name!r} is missing")
     return read_header(json_value(text, where), where, path), about

@@ -367,7 +367,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     paths = shards(tmp_path, HEADER, drawn(17), 2)
     for i, path in enumerate(map(str, paths)):
         assert main(["log", "reduce", path, "-o", str(tmp_path / f"{i}.counts")]) == 0
-        assert main(["log", "reduce", path, "-o", path]) == 2
+        for target in (path, "/dev/null", "-"):
+            assert main(["log", "reduce", path, "-o", target]) == 2
     assert capsys.readouterr().out == "".join(
         f"{tmp_path}/{i}.counts: 30 samples\n" for i in (0, 1)
     )
