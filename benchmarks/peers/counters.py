@@ -41,17 +41,21 @@ THREE = PEERS[:3]
 VARIANTS = ("FlopCounterMode, no_grad", "ptflops, aten")
 """Other ways to call a peer, which cost about as much; how exact they are is asked, too."""
 CALLED = {
-    "thop": "profile(model, inputs=(x,)), the snippet of papers",
-    "fvcore": "FlopCountAnalysis(model, (x,)).total()",
-    "FlopCounterMode": "with FlopCounterMode(): model(x); 2 per MAC, halved here",
-    "FlopCounterMode, no_grad": "the same under torch.no_grad()",
-    "ptflops": "get_model_complexity_info(model, shape)",
-    "ptflops, aten": "the same with backend='aten'",
-    "calflops": "the MACs of calculate_flops(model, args=[x])",
-    "torchinfo": "summary(model, input_data=(x,)).total_mult_adds",
-    "deepspeed": "the MACs of get_model_profile(model, args=[x])",
-    "flopbench": "flopbench.profile(model, (x,)).dense_macs",
+    "thop": ("profile(model, inputs=(x,))", "the snippet of papers; 1 per MAC, called FLOPs there"),
+    "fvcore": ("FlopCountAnalysis(model, (x,)).total()", "1 per MAC, called FLOPs"),
+    "FlopCounterMode": ("with FlopCounterMode(): model(x)", "2 per MAC, halved here"),
+    "FlopCounterMode, no_grad": ("with torch.no_grad(), FlopCounterMode(): model(x)", "the same"),
+    "ptflops": ("get_model_complexity_info(model, shape)", "1 per MAC"),
+    "ptflops, aten": ("get_model_complexity_info(model, shape, backend='aten')", "the same"),
+    "calflops": ("calculate_flops(model, args=[x])", "its MACs; its FLOPs are 2 per MAC and more"),
+    "torchinfo": ("summary(model, input_data=(x,)).total_mult_adds", "1 per MAC"),
+    "deepspeed": (
+        "get_model_profile(model, args=[x])",
+        "its MACs; its FLOPs are 2 per MAC and more",
+    ),
+    "flopbench": ("flopbench.profile(model, (x,)).dense_macs", "1 per MAC"),
 }
+"""Tool -> how it is called, and in which convention it answers."""
 CHANGES = {
     "keys": "state_dict keys",
     "values": "its values",
@@ -239,7 +243,7 @@ def _costs(data: dict[str, Any]) -> str:
         f"about {min(of(data, WARM, 'peak_mb')):.0f} MB. "
         "`flopbench table` begins with an empty cache, then with the one that is full."
     )
-    called = "\n".join(f"- {tool}: `{CALLED[tool]}`" for tool in data["exact"])
+    called = "\n".join(f"- {t}: `{CALLED[t][0]}`: {CALLED[t][1]}" for t in data["exact"])
     return f"{text}\n\n{called}\n\n{table('Cost of Table 2', head, rows)}"
 
 
