@@ -38,8 +38,6 @@ DISTRIBUTIONS = (
 PEERS = ("thop", "fvcore", "FlopCounterMode", "ptflops", "calflops", "torchinfo", "deepspeed")
 THREE = PEERS[:3]
 """Those whose libraries the default counters are."""
-VARIANTS = ("FlopCounterMode, no_grad", "ptflops, aten")
-"""Other ways to call a peer, which cost about as much; how exact they are is asked, too."""
 CALLED = {
     "thop": ("profile(model, inputs=(x,))", "the snippet of papers; 1 per MAC, called FLOPs there"),
     "fvcore": ("FlopCountAnalysis(model, (x,)).total()", "1 per MAC, called FLOPs"),
@@ -47,15 +45,16 @@ CALLED = {
     "FlopCounterMode, no_grad": ("with torch.no_grad(), FlopCounterMode(): model(x)", "the same"),
     "ptflops": ("get_model_complexity_info(model, shape)", "1 per MAC"),
     "ptflops, aten": ("get_model_complexity_info(model, shape, backend='aten')", "the same"),
-    "calflops": ("calculate_flops(model, args=[x])", "its MACs; its FLOPs are 2 per MAC and more"),
+    "calflops": ("calculate_flops(model, args=[x])", "its MACs; its FLOPs are 2 each, and more"),
     "torchinfo": ("summary(model, input_data=(x,)).total_mult_adds", "1 per MAC"),
     "deepspeed": (
         "get_model_profile(model, args=[x])",
-        "its MACs; its FLOPs are 2 per MAC and more",
+        "its MACs; its FLOPs are 2 each, and more",
     ),
     "flopbench": ("flopbench.profile(model, (x,)).dense_macs", "1 per MAC"),
 }
-"""Tool -> how it is called, and in which convention it answers."""
+"""Tool -> how it is called, and in which convention it answers. Two can be called in another way,
+which costs about as much: only how exact that is is asked."""
 CHANGES = {
     "keys": "state_dict keys",
     "values": "its values",
@@ -74,7 +73,7 @@ def measure(options: Options) -> dict[str, Any]:
     """Return costs of each process, round by round, and what each tool says of each network."""
     tools = ("thop", OWN) if options.tiny else (*PEERS, OWN)
     networks = ["lstm", "training"] if options.tiny else [*NETWORKS, "training"]
-    exact = (*tools, *(() if options.tiny else VARIANTS))
+    exact = [name for name in CALLED if name in tools or not options.tiny]
     say("exactness, not timed")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         said = dict(zip(exact, pool.map(lambda t: _exact(t, networks), exact), strict=True))
