@@ -172,24 +172,29 @@ class Cost:
 
     def _drawn_of(self, run: CostsOfRun) -> list[dict[str, object]]:
         """Return the steps, costs or bins of a run, with their share of its videos."""
-        giga = self.scale.divisor / GIGA
         if self.cumulative:
             return [
                 {
-                    "gflops_per_video": giga * cost,
+                    "gflops_per_video": self._giga(cost),
                     "videos_at_most": n,
                     "share_at_most": n / run.videos,
                 }
                 for cost, n in run.steps
             ]
-        places = [{"gflops_per_video": giga * cost} for cost in self.values] or [
-            {"from_gflops_per_video": giga * low, "below_gflops_per_video": giga * high}
+        places = [{"gflops_per_video": self._giga(cost)} for cost in self.values] or [
+            {"from_gflops_per_video": self._giga(low), "below_gflops_per_video": self._giga(high)}
             for low, high in pairwise(self.edges)
         ]
         return [
             {**place, "videos": n, "share_of_videos": n / run.videos}
             for place, n in zip(places, run.counts, strict=True)
         ]
+
+    def _giga(self, cost: float) -> float:
+        """Return a cost in GFLOPS: as whole MACs are, which the unit's quotient misses by 1e-16."""
+        if self.scale.divisor == GIGA:
+            return cost
+        return round(cost * self.scale.divisor, 3) / GIGA
 
 
 @kind(

@@ -91,6 +91,14 @@ def test_small_costs_have_their_own_unit(tmp_path: Path, cumulative: bool | None
         assert row[column + 1 :] == other[column + 1 :]
 
 
+def test_small_costs_of_the_table_are_those_of_whole_macs(tmp_path: Path) -> None:
+    """1,031,616 MACs are 0.001031616 GFLOPS, not the 0.0010316160000000002 of 1.031616 MFLOPS."""
+    log = constant_log(tmp_path / "log.jsonl", looks(*range(1, 30)), 1_031_616)
+    figure = cost_of(log, cumulative=True)
+    assert figure.unit == "MFLOPS"
+    assert [row[1] for row in figure.table.rows] == [n * 1_031_616 / 1e9 for n in range(1, 30)]
+
+
 def test_steps_of_the_cumulative_form() -> None:
     """Each step is a cost that some video has, with the videos that cost at most that."""
     (one,) = cost_of(LOGS[0], choices=CHOICES, cumulative=True).runs
