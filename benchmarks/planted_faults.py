@@ -226,6 +226,28 @@ FAULTS = (
         "if not made and pairs:",
         ("tests/light/core/test_limits.py",),
     ),
+    # --- reading logs
+    Fault(
+        "a line of another layout is read as the first one",
+        "flopbench/policy/forms/jsonl_fast.py",
+        "        if rows.max():\n",
+        "        if False:\n",
+        ("tests/light/policy/test_jsonl_fast.py",),
+    ),
+    Fault(
+        "the hash of a name depends on longer names beside it",
+        "flopbench/policy/names.py",
+        "hashes = np.where(left > 0, mixed, hashes)",
+        "hashes = mixed",
+        ("tests/light/policy/test_jsonl_fast.py",),
+    ),
+    Fault(
+        "a list with a gap passes where nobody reads it",
+        "flopbench/policy/forms/parquet_fast.py",
+        "coalesce(len({name}) <> list_count({name}), false)",
+        "coalesce(len({name}) < list_count({name}), false)",
+        ("tests/policy/test_policy_bad_input.py",),
+    ),
     # --- models
     Fault(
         "a model of several parts without its head",

@@ -60,7 +60,7 @@ def headlines_of_repeats(cases: Cases) -> Drawing:
         for label, name in zip(ax.get_yticklabels(), labels, strict=True):
             label.set_fontweight("bold" if name in shares else "normal")
         ax.set_ylim(len(labels) - 0.5, -0.5)
-        ax.set_xlabel("headline of a repeat / median of the repeats")
+        ax.set_xlabel("headline / median of the repeats")
         ax.grid(visible=True, axis="x")
 
     def height_in(style: Style) -> float:
