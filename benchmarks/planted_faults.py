@@ -384,6 +384,27 @@ FAULTS = (
         ("tests/counting/test_torch_counter.py::test_counts_the_truth[meta]",),
     ),
     Fault(
+        "a signal loses what a whole library has counted so far",
+        "flopbench/counting/zoo.py",
+        "with stopping.cleaned(save), closing(found):",
+        "with closing(found):",
+        ("tests/light/counting/test_zoo.py::test_a_signal_leaves_what_was_counted",),
+    ),
+    Fault(
+        "worker processes are never replaced",
+        "flopbench/core/workers.py",
+        "if waiting and worker.jobs_left:",
+        "if waiting:",
+        ("tests/light/core/test_workers.py::test_workers_are_replaced",),
+    ),
+    Fault(
+        "published figures agree within a whole last digit",
+        "flopbench/counting/against.py",
+        "half = 0.5 * 10",
+        "half = 1.0 * 10",
+        ("tests/light/counting/test_zoo.py",),
+    ),
+    Fault(
         "one model that does not run takes the table down",
         "flopbench/counting/run.py",
         "keep_going=keep_going and len(set(specs)) > 1",

@@ -180,7 +180,7 @@ TABLE = CostTable(
 PUBLISHED = """model,infer_img_size,infer_step_time,infer_gmacs,infer_macts,param_count
 vit.some_tag,224,3.1,1.82,2.48,11.69
 vit,288,3.1,3.01,4.11,11.69
-cnn,160,1.0,0.4,,0.00
+cnn,160,1.0,0.49,,0.00
 cnn,160,1.0,9.9,,
 theirs,160,1.0,0.44,0,"1,136.00"
 """
@@ -208,7 +208,7 @@ def compared(tmp_path: Path, text: str) -> Against:
 
 
 def test_published_figures(tmp_path: Path) -> None:
-    """To the last decimal of the column: 0.4 is 0.40, so 0.5 differs; the first row counts."""
+    """To the last decimal of the column, which is the second; the first row of a model counts."""
     found = compared(tmp_path, PUBLISHED)
     assert found.agreeing == {
         ("GMACs", "fvcore"): 1,
@@ -219,10 +219,10 @@ def test_published_figures(tmp_path: Path) -> None:
     assert (wrong.model, wrong.quantity, wrong.published, wrong.ours) == (
         "cnn",
         "GMACs",
-        "0.4",
+        "0.49",
         0.5,
     )
-    assert wrong.share == pytest.approx(-0.2)
+    assert wrong.share == pytest.approx(-0.02)
     assert (found.compared, found.other_size, found.only_ours, found.only_theirs) == (2, 0, 1, 1)
     elsewhere = compared(tmp_path, "model,img_size,param_count\nvit,512,11\n")
     assert (elsewhere.compared, elsewhere.other_size) == (0, 1)
@@ -291,7 +291,7 @@ def test_saved_tables_on_the_command_line(run_cli: RunCli, tmp_path: Path) -> No
         shown.stdout
         == """Figures of published.csv that differ in a printed decimal
 model  input  quantity  published    ours  counter  difference
-cnn      160  GMACs           0.4  0.5000  torch        −20.0%
+cnn      160  GMACs          0.49  0.5000  torch         −2.0%
 GMACs: 1 agree (fvcore 1), 1 differ.
 M activations: 1 agree, 0 differ.
 M params: 2 agree, 0 differ.
