@@ -108,18 +108,10 @@ def count_into(
     environment = table_environment(specs, counters)
     kept: dict[str, list[CostRow]] = {}
     if path is not None and path.exists():
-        begun = CostTable.load(path)
-        kept = _rows_in(begun, str(path), counters, environment)
-        environment = {**begun.environment, **environment}
-    asked = {str(spec) for spec in specs}
-    if refresh or retry_failed:
-        again = {
-            spec
-            for spec, rows in kept.items()
-            if refresh or any(row.status == "failed" for row in rows)
-        }
-        kept = {spec: rows for spec, rows in kept.items() if spec not in again & asked}
-    todo = [spec for spec in dict.fromkeys(specs) if str(spec) not in kept]
+        kept, environment = _begun(path, counters, environment)
+    failed = {spec for spec, rows in kept.items() if any(row.status == "failed" for row in rows)}
+    again = set(kept) if refresh else failed if retry_failed else set()
+    todo = [s for s in dict.fromkeys(specs) if str(s) not in kept or str(s) in again]
     begin(len(todo))
 
     def table() -> CostTable:
@@ -131,12 +123,7 @@ def count_into(
             table().save(path)
 
     found = counted_rows(
-        todo,
-        counters,
-        refresh=refresh,
-        processes=jobs,
-        progress=progress,
-        limit_s=limit_s,
+        todo, counters, refresh=refresh, processes=jobs, progress=progress, limit_s=limit_s
     )
     saved_s = time.monotonic()
     with stopping.cleaned(save), closing(found):
@@ -152,21 +139,22 @@ def count_into(
     return table()
 
 
-def _rows_in(
-    table: CostTable, where: str, counters: Sequence[str], environment: Mapping[str, str]
-) -> dict[str, list[CostRow]]:
-    """Return the rows of a table that is to be continued, by specification."""
+def _begun(
+    path: Path, counters: Sequence[str], environment: Mapping[str, str]
+) -> tuple[dict[str, list[CostRow]], dict[str, str]]:
+    """Return the rows of a table that is to be continued, by specification; and all versions."""
+    table = CostTable.load(path)
     theirs = [counter for counter in table.counters() if counter != WITNESS]
     if theirs and theirs != [counter for counter in counters if counter != WITNESS]:
         raise InputError(
-            f"{where} was counted with {', '.join(theirs)}, not with {', '.join(counters)}",
+            f"{path} was counted with {', '.join(theirs)}, not with {', '.join(counters)}",
             "name another file, or the same counters",
         )
-    check_versions({where: table.environment, "this installation": environment})
+    check_versions({str(path): table.environment, "this installation": environment})
     rows: dict[str, list[CostRow]] = {}
     for row in table:
         rows.setdefault(row.spec, []).append(row)
-    return rows
+    return rows, {**table.environment, **environment}
 
 
 def merged(tables: Mapping[str, CostTable]) -> CostTable:
