@@ -18,8 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from statistics import fmean, median
 
 from flopbench.cli.common import progress_bar
 from flopbench.cli.table import LIBRARIES, _shard
@@ -41,6 +40,9 @@ LARGE = (
 )
 """Names of large models and of variants of others at large inputs: two thirds of the time of timm,
 and up to 17 GB a model, since fvcore runs them with values."""
+
+Costs = dict[str, tuple[float, float]]
+"""Specification -> processor seconds, and megabytes of its process so far."""
 
 STATUSES = ("verified", "unverified", "partial", "disputed", "failed")
 BEGINNINGS = ("against ", "lists what it leaves out")
@@ -89,13 +91,12 @@ def report(folder: Path, published: Path | None) -> None:
     tables: dict[str, dict[str, CostTable]] = {}
     for path in sorted(folder.glob("*.json")):
         tables.setdefault(path.stem.partition("-")[0], {})[path.name] = CostTable.load(path)
-    times = pd.concat(
-        pd.read_csv(path, names=["spec", "cpu_s", "peak_mb"])
-        for path in sorted(folder.glob("*.times.csv"))
-    )
-    own = times[times["spec"] == HERE]["peak_mb"].max()
-    costs = times.drop_duplicates("spec", keep="last").set_index("spec")
-    parts = [HEAD.format(machine=machine(), own=own)]
+    costs: Costs = {}
+    for path in sorted(folder.glob("*.times.csv")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            spec, cpu_s, peak_mb = line.rsplit(",", 2)
+            costs[spec] = float(cpu_s), max(float(peak_mb), costs.get(spec, (0, 0))[1])
+    parts = [HEAD.format(machine=machine(), own=costs.pop(HERE, (0, 0))[1])]
     rows: list[CostRow] = []
     for library, found in tables.items():
         table = sort_table(merged(found), "model")
@@ -109,11 +110,12 @@ def report(folder: Path, published: Path | None) -> None:
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def library_text(library: str, table: CostTable, costs: pd.DataFrame) -> str:
+def library_text(library: str, table: CostTable, costs: Costs) -> str:
     """Return the section of one library: statuses, time, memory, and each model in doubt."""
     lines = table.lines()
     leads = [leading_row(line) for line in lines]
-    own = costs.reindex([row.spec for row in leads]).dropna()
+    own = [costs[row.spec] for row in leads if row.spec in costs]
+    cpu_s = [cpu_s for cpu_s, _ in own] or [0.0]
     statuses = Counter(row.status for row in leads)
     grid = markdown(
         ("models", *STATUSES, "CPU s: median", "mean", "most", "MB of a worker, most"),
@@ -121,8 +123,8 @@ def library_text(library: str, table: CostTable, costs: pd.DataFrame) -> str:
             (
                 len(leads),
                 *(statuses[status] for status in STATUSES),
-                *(f"{v:.1f}" for v in (own.cpu_s.median(), own.cpu_s.mean(), own.cpu_s.max())),
-                f"{own.peak_mb.max():,.0f}",
+                *(f"{value:.1f}" for value in (median(cpu_s), fmean(cpu_s), max(cpu_s))),
+                f"{max((peak_mb for _, peak_mb in own), default=0):,.0f}",
             )
         ],
     )
@@ -159,10 +161,10 @@ def disagreements(rows: Sequence[CostRow]) -> str:
     return f"## Disagreements by kind\n\n{KINDS_TEXT}\n\n{markdown(titles, cells)}"
 
 
-def slowest(costs: pd.DataFrame) -> str:
+def slowest(costs: Costs) -> str:
     """Return the ten slowest models."""
-    top = costs.drop(HERE, errors="ignore").nlargest(10, "cpu_s")
-    cells = [(spec, f"{row.cpu_s:.0f}", f"{row.peak_mb:,.0f}") for spec, row in top.iterrows()]
+    top = sorted(costs.items(), key=lambda pair: -pair[1][0])[:10]
+    cells = [(spec, f"{cpu_s:.0f}", f"{peak_mb:,.0f}") for spec, (cpu_s, peak_mb) in top]
     return f"## Slowest models\n\n{markdown(('model', 'CPU s', 'MB of its worker so far'), cells)}"
 
 
