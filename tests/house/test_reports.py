@@ -32,6 +32,9 @@ MEASURED = {
     "torchvision_ops.csv",
     "frames.jsonl",
     "clips.jsonl",
+    "torchvision.csv",
+    "timm.csv",
+    "timm-published.csv",
 }
 """Timed results, of one library's release, or of real clips: made as reports/README.md says."""
 OWN = {"README.md", "commands.txt", "environment.txt"}
