@@ -23,6 +23,7 @@ _HOME = {
         "flopbench.counting.table": "CostTable",
         "flopbench.estimate.runs": "Choices Run run_of_log run_of_counts",
         "flopbench.estimate.reducing": "reduce_log",
+        "flopbench.counting.zoo": "library_models",
         "flopbench.models.spec": "ModelSpec parse_spec",
         "flopbench.policy.header": "Header",
         "flopbench.policy.logger": "PolicyLogger",

@@ -19,6 +19,7 @@ from flopbench.counting.profile import Gap as Gap
 from flopbench.counting.profile import ModuleFacts as ModuleFacts
 from flopbench.counting.profile import OpCost as OpCost
 from flopbench.counting.table import CostTable as CostTable
+from flopbench.counting.zoo import library_models as library_models
 from flopbench.estimate.reducing import reduce_log as reduce_log
 from flopbench.estimate.runs import Choices as Choices
 from flopbench.estimate.runs import Run as Run

@@ -173,7 +173,7 @@ def inputs_of(args: argparse.Namespace) -> list[Path]:
         for name in own.get(option) or ():
             with contextlib.suppress(FlopbenchError):  # reported later, by the verb
                 found += find_files([name], complete=False)
-    more = [own.get(option) for option in ("table", "preset", "frames")]
+    more = [own.get(option) for option in ("table", "preset", "frames", "against")]
     more += own.get("times") or ()
     return found + [Path(name) for name in more if isinstance(name, str)]
 
