@@ -564,6 +564,20 @@ FAULTS = (
         ("tests/light/policy/test_kernel.py",),
     ),
     Fault(
+        "SQL takes a run of any length for one decision",
+        "flopbench/policy/counts.sql",
+        "decides AND in_run % rows_each = 0",
+        "decides AND in_run = 0",
+        ("tests/policy/test_by_sql.py",),
+    ),
+    Fault(
+        "SQL counts a record that is there twice",
+        "flopbench/policy/counts.sql",
+        "WHEN number <> place + 1\n",
+        "WHEN number < place + 1\n",
+        ("tests/policy/test_by_sql.py",),
+    ),
+    Fault(
         "runs go on over the end of a sample",
         "flopbench/policy/kernel.py",
         "run_starts(cell)",

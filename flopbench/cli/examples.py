@@ -126,7 +126,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "log convert run.jsonl -o run.csv",
         "log convert run.jsonl -o run.json.gz",
     ),
-    "log reduce": ("log reduce run.jsonl -o part0.counts",),
+    "log reduce": (
+        "log reduce run.jsonl -o part0.counts",
+        "log reduce run.jsonl --engine duckdb -o part0.counts",
+    ),
     "log head": (
         "log head run.jsonl",
         "log head run.jsonl -n 1",

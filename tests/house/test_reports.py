@@ -28,6 +28,7 @@ MEASURED = {
     "latency-amd-epyc-again.json",
     "replay-amd-epyc.json",
     "policy_logs.txt",
+    "scale.csv",
     "timer_agreement.txt",
     "torchvision_ops.csv",
     "frames.jsonl",
