@@ -202,7 +202,8 @@ def _started(builder: Any) -> Any:
             lines = [str(error), *noise.read().decode("utf-8", "replace").splitlines()]
             reason = next((line for line in reversed(lines) if _REASON.search(line)), lines[0])
             raise InputError(
-                f"Spark does not start: {reason.strip()}", "Spark 4 needs Java 17 or newer"
+                f"Spark does not start: {reason.strip()}",
+                "--master is spark://host:port or local[N]; Spark 4 needs Java 17 or newer",
             ) from None
         finally:
             os.dup2(stderr, 2)

@@ -22,18 +22,12 @@ from flopbench.policy.forms.raw import duckdb_path, load_for, quiet_connection, 
 from flopbench.policy.header import without_preset_file
 from flopbench.policy.log import Log
 from flopbench.policy.samples import raise_first
-from flopbench.policy.sql_views import (
-    LINE_FIELDS,
-    UNCOUNTED,
-    Dialect,
-    Shape,
-    views,
-)
+from flopbench.policy.sql_views import LINE_FIELDS, UNCOUNTED, Dialect, Shape, views
 
 INSTEAD = "leave --engine out: the exact reader counts any log"
 ALL_DEFECTS = "flopbench log validate lists all defects, with file and line"
-_WHOLE = [f"{u}{kind}INT" for u in ("", "U") for kind in ("TINY", "SMALL", "", "BIG")]
-_WHOLE += ["INTEGER", "UINTEGER"]
+_SIZES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+_WHOLE = [f"{sign}{size}" for sign in ("", "U") for size in _SIZES]
 _TYPES = {"id": ["VARCHAR"], "view": [*_WHOLE, "VARCHAR"], "steps": _WHOLE}
 _TYPES["spans"] = [f"{kind}[]" for kind in _WHOLE]
 _TYPES["actions"] = _TYPES["labels"] = [*_TYPES["spans"], "VARCHAR[]"]
