@@ -1,4 +1,4 @@
-"""The command line: arguments, one call, text. Heavy imports happen inside the verbs."""
+"""The command line: arguments, one call, text. A verb is imported when it is used."""
 
 from __future__ import annotations
 
@@ -9,25 +9,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 
-from flopbench.cli import (
-    accept,
-    audit,
-    cache_verb,
-    check,
-    compare,
-    completion,
-    counters_verb,
-    estimate,
-    explain,
-    init_verb,
-    latency,
-    log_verb,
-    plot,
-    replay,
-    report,
-    table,
-)
 from flopbench.cli.parser import Parser
 from flopbench.core.errors import (
     EXIT_INPUT,
@@ -40,31 +24,35 @@ from flopbench.core.errors import (
 from flopbench.core.stopping import NOTHING_HALF
 from flopbench.core.version import VERSION
 
-VERBS = (
-    table,
-    explain,
-    estimate,
-    compare,
-    audit,
-    latency,
-    replay,
-    plot,
-    report,
-    check,
-    accept,
-    init_verb,
-    log_verb,
-    counters_verb,
-    cache_verb,
-    completion,
-)
+VERBS = {
+    "table": "count models at input sizes under several counters",
+    "explain": "show where a model's MACs are and why counters differ",
+    "estimate": "what a run cost, from the decisions it logged",
+    "compare": "method against method: accuracy, GFLOPS, Pareto front; or timing against timing",
+    "audit": "recompute published numbers: reproduced, off by x %%, or not derivable, and why",
+    "latency": "measured latency and throughput, with MACs and the device's roofs",
+    "replay": "run a policy log's decisions with the real networks and time them",
+    "plot": "figures for papers, from result files",
+    "report": "one page with everything: tables, figures, and how they were made",
+    "check": "model cost in CI: fail where a model or a policy costs more than accepted",
+    "accept": "accept the current cost of entries: move the baseline, with a reason",
+    "init": "start guarding model cost: a configuration, the first baseline, a CI job",
+    "log": "validate, convert, reduce or show policy logs",
+    "counters": "list the counters and their installed versions",
+    "cache": "show or clear the folder of cached profiles",
+    "completion": "print a shell completion script",
+}
+"""Verb -> what it does. Its options are in the file of this name, which its use loads."""
+
+_FILES = {name: f"{name}_verb" for name in ("init", "log", "counters", "cache")}
+
 RARELY = (200_000, 50, 100)
 """Garbage collection thresholds: importing torch makes a million objects that all stay, and
 scanning them again and again takes a tenth of a short process."""
 
 
-def build_parser() -> Parser:
-    """Return the parser of the whole command line."""
+def build_parser(verb: str | None = None) -> Parser:
+    """Return the parser of the command line, with the options of one verb, or of all of them."""
     parser = Parser(
         prog="flopbench",
         description="What a vision model really costs: exact MACs, policies, measured time.",
@@ -72,24 +60,31 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"flopbench {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb in VERBS:
-        verb.add_parser(verbs)
-    kinds = verbs.choices["plot"].get_default("kinds")
-    verbs.choices["completion"].set_defaults(whole=parser, kinds=kinds)  # what it completes
+    for name, does in VERBS.items():
+        add = partial(verbs.add_parser, name, help=does)
+        if verb in {None, name}:
+            import_module(f"flopbench.cli.{_FILES.get(name, name)}").add_parser(add)
+        else:
+            add()
+    if verb is None:
+        kinds = verbs.choices["plot"].get_default("kinds")
+        verbs.choices["completion"].set_defaults(whole=parser, kinds=kinds)  # what it completes
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status (0 fine, 1 check failed, 2 input, 3 not measured)."""
-    parser = build_parser()
-    if not (sys.argv[1:] if argv is None else argv):
+    given = sys.argv[1:] if argv is None else argv
+    verb = next((word for word in given if not word.startswith("-")), "")
+    parser = build_parser(None if verb == "completion" else verb)
+    if not given:
         parser.print_help()
         return EXIT_OK
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without '×' gets '?'
     try:
-        return _run(parser.parse_args(argv))
+        return _run(parser.parse_args(given))
     except BrokenPipeError:  # the reader of our output has left, as `| head` does
         return EXIT_OK
     finally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import progress_bar, require
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_OK, InputError, near_match
 from flopbench.core.files import check_writable, locked, read_if_there, write_atomic
 
@@ -15,11 +17,9 @@ if TYPE_CHECKING:
     from flopbench.check.records import Baseline, Config
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "accept",
-        help="accept the current cost of entries: move the baseline, with a reason",
+    parser = add(
         description=(
             "Measure entries and write their costs into the committed baseline, with old, new and "
             "the reason. An entry that the configuration lacks is removed. Nothing else moves "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import (
     add_tables,
@@ -15,17 +16,16 @@ from flopbench.cli.common import (
     require,
     show,
 )
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK, complain
 
 if TYPE_CHECKING:
     from flopbench.audit import ClaimFile
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "audit",
-        help="recompute published numbers: reproduced, off by x %%, or not derivable, and why",
+    parser = add(
         description=(
             "Recompute the numbers that a publication printed (components x counts, a "
             "distribution x table, per video / T, profiles) and say of each whether it is "

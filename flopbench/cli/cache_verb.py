@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Callable
 
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_OK
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "cache",
-        help="show or clear the folder of cached profiles",
+    parser = add(
         description=(
             "Profiles of library models are kept in the user's cache folder (FLOPBENCH_CACHE_DIR "
             "overrides it), keyed by the versions they depend on."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import (
     add_output,
@@ -16,6 +17,7 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_OK, InputError
 from flopbench.core.files import check_writable, read_json, write_atomic
 
@@ -30,11 +32,9 @@ _OF_TESTS = "pytest.json"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "check",
-        help="model cost in CI: fail where a model or a policy costs more than accepted",
+    parser = add(
         description=(
             "Compare every entry of flopbench.toml (or of [tool.flopbench] in pyproject.toml) "
             "with the committed baseline and its budgets. MACs, parameters and activations are "

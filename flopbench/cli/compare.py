@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import add_tables, check_output, progress_bar, require, show, warn
+from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import (
     add_cluster,
     add_pricing,
@@ -25,11 +27,9 @@ if TYPE_CHECKING:
     from flopbench.estimate.runs import Choices, Run
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "compare",
-        help="method against method: accuracy, GFLOPS, Pareto front; or timing against timing",
+    parser = add(
         description=(
             "Compare policy logs in the form of AR-Net's Table 3: accuracy from their "
             "scores (or as their headers quote it), GFLOPS per frame and video, intervals, "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_OK
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
@@ -15,11 +16,9 @@ FOLDERS = {"DIR", "FOLDER"}
 """What stands in help for a value that may be a file, or a folder."""
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "completion",
-        help="print a shell completion script",
+    parser = add(
         description='Print a completion script, as in: eval "$(flopbench completion bash)"',
     )
     parser.add_argument("shell", choices=SHELLS)

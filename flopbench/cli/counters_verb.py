@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Callable
 
 from flopbench.cli.common import add_wide
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_OK
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "counters",
-        help="list the counters and their installed versions",
+    parser = add(
         description="List the counters that flopbench knows and their installed versions.",
     )
     add_wide(parser)

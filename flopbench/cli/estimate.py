@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import (
     add_tables,
@@ -35,11 +36,9 @@ if TYPE_CHECKING:
     from flopbench.estimate.runs import Choices, Run
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "estimate",
-        help="what a run cost, from the decisions it logged",
+    parser = add(
         description=(
             "Price the decisions of a policy log: GFLOPS per video and per frame with a "
             "95 % interval, by component, by action, by class, under every counter."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
 
 from flopbench.cli.common import (
     add_counters,
@@ -16,17 +16,16 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
 
 FORMATS = ("text", "json")
 DEFAULT_DEPTH = 2
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "explain",
-        help="show where a model's MACs are and why counters differ",
+    parser = add(
         description=(
             "Show where a model's MACs are (by module, by operator), which operators make the "
             "counters' totals differ and by how much, what each counter left out, and how a "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import progress_bar, require
+from flopbench.cli.parser import Parser
 from flopbench.core import stopping
 from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, MeasureError
 from flopbench.core.files import check_writable, locked, write_atomic
@@ -20,11 +22,9 @@ CONFIG = "flopbench.toml"
 FIRST_REASON = "first baseline"
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "init",
-        help="start guarding model cost: a configuration, the first baseline, a CI job",
+    parser = add(
         description=(
             "Write a commented flopbench.toml and the first baseline for the models and policy "
             "logs that are named. Without names, the Python files below this folder are searched "

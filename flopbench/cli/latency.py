@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import (
     add_tables,
@@ -25,6 +26,7 @@ from flopbench.cli.latency_options import (
 )
 from flopbench.cli.machine_options import refuse_measuring
 from flopbench.cli.model_options import add_models, models_for
+from flopbench.cli.parser import Parser
 from flopbench.core import stopping
 from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, InputError, complain
 
@@ -35,11 +37,9 @@ if TYPE_CHECKING:
     from flopbench.timing.records import TimingSpec
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "latency",
-        help="measured latency and throughput, with MACs and the device's roofs",
+    parser = add(
         description=(
             "Time models on this machine's CPU or accelerator: fresh processes, warm-up until "
             "stable, samples until precise, a verdict for every row. Without models, time every "

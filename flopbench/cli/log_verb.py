@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,9 @@ SHOWN_SAMPLES = 5
 SHOWN_DEFECTS = 20
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb and its subcommands to the command line."""
-    parser = verbs.add_parser(
-        "log",
-        help="validate, convert, reduce or show policy logs",
+    parser = add(
         description="Check, convert, reduce or show policy logs; docs/policy-log.md has the forms.",
     )
     parts = parser.add_subparsers(dest="part", metavar="ACTION", required=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from flopbench.present.draw.drawing import Drawing
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb and its kinds to the command line."""
-    parser = verbs.add_parser(
-        "plot",
-        help="figures for papers, from result files",
+    parser = add(
         description=(
             "Draw a figure from files that other verbs wrote: nothing is measured. PDF, SVG or "
             "PNG by the suffix of -o, at the width of a venue's column, fonts embedded, the same "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,9 @@ MEASURING = (
 """Options that ``--from`` refuses: they affect what is measured."""
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "replay",
-        help="run a policy log's decisions with the real networks and time them",
+    parser = add(
         description=(
             "Run the decisions of a policy log with the real networks (random weights) and time "
             "them, one video at a time, in batches and in buckets, compared with the uniform "

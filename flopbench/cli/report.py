@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import progress_bar, require, warn
+from flopbench.cli.parser import Parser
 from flopbench.cli.plot import add_option
 from flopbench.cli.policy_options import (
     add_cluster,
@@ -28,11 +30,9 @@ NO_OPTIONS = ("files", "output", "verb", "run", "parser")
 """Parsed arguments that are not options."""
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "report",
-        help="one page with everything: tables, figures, and how they were made",
+    parser = add(
         description=(
             "Write an HTML page that needs no network, the same as Markdown, and its tables "
             "(LaTeX, CSV) and figures (SVG, PDF) as files, from files that other verbs wrote: "

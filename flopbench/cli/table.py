@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flopbench.cli.common import (
     add_counters,
@@ -33,11 +34,9 @@ LIBRARIES = ("torchvision", "timm", "transformers")
 """Those of ``models.spec.LIBRARY_SOURCES``, which takes a while to import."""
 
 
-def add_parser(verbs: Any) -> None:
+def add_parser(add: Callable[..., Parser]) -> None:
     """Add the verb to the command line."""
-    parser = verbs.add_parser(
-        "table",
-        help="count models at input sizes under several counters",
+    parser = add(
         description=(
             "Count models at input sizes under several counters. Without models it regenerates "
             "Table 2 of the AR-Net supplement (preset arnet) next to the published figures."

@@ -123,8 +123,8 @@ def test_heavy_libraries_are_imported_where_they_are_used() -> None:
 
 
 def loaded_after(code: str) -> set[str]:
-    """Run code in a fresh interpreter; return the top-level names of what it loaded."""
-    code += "\nimport json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    """Run code in a fresh interpreter; return the names of the modules that it loaded."""
+    code += "\nimport json, sys; print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -141,6 +141,19 @@ def loaded_after(code: str) -> set[str]:
 def test_start_up_loads_nothing_heavy(code: str, allowed: set[str]) -> None:
     """The command line loads none of these; records need msgspec, and nothing to measure with."""
     assert not loaded_after(code) & SLOW_TO_IMPORT - allowed
+
+
+@pytest.mark.parametrize(("given", "verbs"), [("--help", set()), ("cache", {"cache_verb"})])
+def test_a_verb_is_loaded_when_it_is_used(given: str, verbs: set[str]) -> None:
+    """The overview loads the options of no verb, a verb only its own."""
+    loaded = loaded_after(f"""
+from flopbench.cli import main
+try:
+    main([{given!r}, "--help"])
+except SystemExit:
+    pass""")
+    own = {name for name in loaded if name.startswith("flopbench.cli.")}
+    assert own == {f"flopbench.cli.{file}" for file in ("examples", "parser", *verbs)}
 
 
 def test_lazy_names_are_all_there() -> None:
