@@ -8,7 +8,7 @@ def main() -> int:
     stopping.install()
     from flopbench.cli import main
 
-    return main()
+    return stopping.leave(main())
 
 
 if __name__ == "__main__":

@@ -192,3 +192,24 @@ def test_a_library_keeps_its_interrupts() -> None:
     with pytest.raises(KeyboardInterrupt), stopping.raising(when=lambda: True), stopping.held():
         signal.raise_signal(INT)
     assert [signal.getsignal(number) for number in (INT, TERM)] == handlers
+
+
+@pytest.mark.parametrize(
+    "after", ["", "import threading; threading.Timer(0.1, print, 'x').start()"]
+)
+def test_a_process_with_torch_leaves_at_once(after: str) -> None:
+    """It writes its text and does what it registered; Python's own end waits for threads."""
+    code = f"""
+import atexit, sys, types
+from flopbench.core import stopping
+class Slow:
+    def __del__(self): print("searched")
+sys.modules["torch"] = types.ModuleType("torch")
+kept = Slow()
+atexit.register(print, "cleaned")
+print("said")
+{after}
+raise SystemExit(stopping.leave(3))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said = "said\nx\ncleaned\nsearched\n" if after else "said\ncleaned\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, said, "")
