@@ -9,6 +9,7 @@ a damaged entry is dropped with a warning and measured again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,9 +117,7 @@ def store(where: CacheEntry, profile: CostProfile) -> None:
 def read_stored(path: Path, kind: type[_Kind], belongs: Callable[[_Kind], bool]) -> _Kind | None:
     """Read a file of a cache; None if there is none, or, with a warning, if it is damaged."""
     try:
-        text = path.read_text(encoding="utf-8")
-        where = "the entry"
-        stored = decode(parse_json(text, where, "JSON", ""), kind, where)
+        stored = _decoded(path.read_bytes(), kind)
         if belongs(stored):
             return stored
         defect = "it belongs to something else"
@@ -131,6 +130,13 @@ def read_stored(path: Path, kind: type[_Kind], belongs: Callable[[_Kind], bool])
         defect = str(error)
     _warn(f"{path} is damaged and will be measured again ({defect})")
     return None
+
+
+def _decoded(data: bytes, kind: type[_Kind]) -> _Kind:
+    with contextlib.suppress(msgspec.DecodeError):
+        return msgspec.json.decode(data, type=kind)
+    where = "the entry"  # its defect is told by the slower way
+    return decode(parse_json(data.decode(), where, "JSON", ""), kind, where)
 
 
 def write_stored(path: Path, data: bytes) -> None:

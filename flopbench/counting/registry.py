@@ -42,14 +42,19 @@ class CounterInfo:
     @property
     def library(self) -> str:
         """The distribution that counts here: a fork may be installed under the module's name."""
-        named = not self.extra or self.distribution == "torch"
-        return self.distribution if named else _provider(self.distribution)[0]
+        return self.distribution if self._is_named else _provider(self.distribution)[0]
 
     @property
     def version(self) -> str | None:
         """Version of what is imported: None where nothing is, ``unknown`` for a loose folder."""
-        named = not self.extra or self.distribution == "torch"
-        return installed_version(self.distribution) if named else _provider(self.distribution)[1]
+        if self._is_named:
+            return installed_version(self.distribution)
+        return _provider(self.distribution)[1]
+
+    @property
+    def _is_named(self) -> bool:
+        """Whether what is imported is the distribution of that name: no fork stands in for it."""
+        return not self.extra or self.distribution in {"torch", "flopbench"}
 
 
 def _own(name: str, module: str, cls: str, distribution: str, extra: str) -> CounterInfo:

@@ -119,6 +119,8 @@ def measure(
     if not witness or not set(DEFAULT_COUNTERS) <= set(counters) or WITNESS in counters:
         return done
     alone = [m.spec for m in done if _lacks_witness(m)]
+    if not alone:
+        return done
     found = measure(alone, [WITNESS], refresh=refresh, cached_only=cached_only)
     witnesses = {m.spec: m.profiles for m in found}
     return [replace(m, profiles=(*m.profiles, *witnesses.get(m.spec, ()))) for m in done]
