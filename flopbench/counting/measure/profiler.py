@@ -21,7 +21,6 @@ from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.measure.counters.base import BOTH_BRANCHES, Counted, Counter, Subject
 from flopbench.counting.measure.counters.watching import watch_values
-from flopbench.counting.measure.module_facts import module_facts
 from flopbench.counting.measure.sources import SubjectSource
 from flopbench.counting.profile import FOR_ONE_DRAW, CostProfile, merge_operators
 from flopbench.counting.registry import CounterInfo, installed_versions
@@ -284,7 +283,7 @@ def _to_profile(
         feature_dim=_feature_dim(built, counted),
         device=device,
         operators=operators,
-        modules=module_facts(built.module, located=spec is None or spec.is_user_code),
+        modules=source.facts,
         not_counted=counted.not_counted,
         notes=(*built.notes, *counted.notes, *((DRAW_NOTE,) if source.draws else ())),
         versions={

@@ -14,7 +14,8 @@ from flopbench.core.memory import SMALL_BYTES, free_bytes, require_room
 from flopbench.core.units import gigabytes
 from flopbench.counting.measure.counters.base import Subject, out_elements
 from flopbench.counting.measure.counters.watching import Leaving
-from flopbench.counting.profile import FOR_THESE_VALUES
+from flopbench.counting.measure.module_facts import module_facts
+from flopbench.counting.profile import FOR_THESE_VALUES, ModuleFacts
 from flopbench.models.build.built import Built
 from flopbench.models.build.by_source import build
 from flopbench.models.build.copies import Restored, countable, move_inputs, private_copy
@@ -58,6 +59,7 @@ class SubjectSource:
         self._large = False
         self._activation_bytes = 0
         self._restored: Restored | None = None
+        self._facts: tuple[ModuleFacts, ...] | None = None
 
     @property
     def built(self) -> Built:
@@ -94,6 +96,14 @@ class SubjectSource:
             device=device,
             arguments=self.built.arguments,
         )
+
+    @property
+    def facts(self) -> tuple[ModuleFacts, ...]:
+        """The modules of the model, as they were built."""
+        if self._facts is None:
+            own = self.spec is None or self.spec.is_user_code
+            self._facts = module_facts(self.built.module, located=own)
+        return self._facts
 
     @contextlib.contextmanager
     def originals_guarded(self) -> Iterator[None]:
@@ -205,7 +215,7 @@ class SubjectSource:
         assert self.spec is not None
         initialise = self._initialises()
         self._built = build(self.spec, device, initialise=initialise)
-        self._device, self._initialised = device, initialise
+        self._device, self._initialised, self._facts = device, initialise, None
         self._checked = self._ours
         if self._ours:
             self._restored = Restored(self._built.module, device)

@@ -5,25 +5,33 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.models.build.builders import offline
 from flopbench.models.build.built import Built, reason
 from flopbench.models.build.copies import evaluate
-from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
+from flopbench.models.build.environment import (
+    Name,
+    made_on_cpu,
+    no_addresses,
+    replaced,
+    seeded,
+)
 from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.library import build_library_model, build_on_meta
 from flopbench.models.build.memory import of_usual_size
+from flopbench.models.build.stand_ins import late_dynamo
 from flopbench.models.build.user import build_user_model, with_inputs
 from flopbench.models.shapes import Shape
 from flopbench.models.spec import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
+
+_DRAWS = [(torch.Tensor, name) for name in ("normal_", "uniform_", "erfinv_")]
 
 
 def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
@@ -42,7 +50,7 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
     """
     named, spec = spec, _whole(copy.deepcopy(spec))  # a builder may write to lists among options
     context = made_on_cpu() if device == "cpu" else no_addresses()
-    with of_usual_size(spec), seeded(), context, offline():
+    with of_usual_size(spec), seeded(), context, offline(), late_dynamo():
         if spec.source in LIBRARY_SOURCES:
             built = _build_library(spec, device, initialise)
         else:
@@ -85,7 +93,7 @@ def _part(whole: nn.Module, spec: ModelSpec) -> Built:
 
 
 def _build_library(spec: ModelSpec, device: str, initialise: bool) -> Built:
-    with contextlib.nullcontext() if initialise else _ZerosForDraws():
+    with contextlib.nullcontext() if initialise else replaced(_DRAWS, _zeros):
         return build_on_meta(spec) if device == "meta" else build_library_model(spec)
 
 
@@ -107,24 +115,10 @@ def _build_layer(spec: ModelSpec) -> Built:
     return Built(module=module, args=(torch.rand(shape.extents),), input=format_size((steps,)))
 
 
-class _ZerosForDraws(TorchFunctionMode):
+def _zeros(_key: Name, _given: Callable[..., Any]) -> Callable[..., torch.Tensor]:
     """Zero the weights where a model would draw them, which is much quicker.
 
     Uninitialised memory would be quicker still, but holds denormal numbers, which make the
     arithmetic several times slower.
     """
-
-    _DRAWS = frozenset(
-        {
-            torch.Tensor.normal_,
-            torch.Tensor.uniform_,
-            torch.Tensor.erfinv_,
-        }
-    )
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func in self._DRAWS:
-            return args[0].zero_()
-        return func(*args, **(kwargs or {}))
+    return lambda tensor, *_args, **_kwargs: tensor.zero_()

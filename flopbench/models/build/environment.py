@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from flopbench.core.errors import InputError
+from flopbench.models.build.stand_ins import plain_numbers
 
 Name = tuple[Any, str]
 """A namespace and a function in it."""
@@ -26,6 +27,8 @@ ADDRESSES = tuple(
     for owner in (torch.Tensor, torch.UntypedStorage, torch.storage.TypedStorage)
 )
 """What gives the address of data, at which foreign code may read."""
+
+_FLOATS, _NUMBERS = ({torch.float32}, {torch.float64}), {bool, int, float, type(None)}
 
 SEED = 0
 """Seed of random weights, inputs and draws, so that value-dependent costs are reproducible."""
@@ -92,6 +95,7 @@ def uncompiled() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(setattr, torch, "compile", original)
         torch.compile = _as_written
+        stack.enter_context(_nothing_disabled())
         if "torch._dynamo" in sys.modules:  # else nothing was compiled; importing takes a second
             from torch._dynamo import config, eval_frame
 
@@ -105,6 +109,27 @@ def uncompiled() -> Iterator[None]:
             if hasattr(eval_frame, "_use_eager_on_nested_compile"):
                 stack.enter_context(eval_frame._use_eager_on_nested_compile())
         yield
+
+
+@contextlib.contextmanager
+def _nothing_disabled() -> Iterator[None]:
+    """Call what dynamo must leave alone as it is: torch would import dynamo to have that told.
+
+    ``torch._compile`` asks each function, by ``getattr``, for its disabled form.
+    """
+    asks: Any = sys.modules.get("torch._compile")
+    if asks is None or "getattr" in vars(asks):
+        yield
+        return
+    asks.getattr = _undisabled
+    try:
+        yield
+    finally:
+        del asks.getattr
+
+
+def _undisabled(function: Any, name: str, *default: Any) -> Any:
+    return function if name == "__dynamo_disable" else getattr(function, name, *default)
 
 
 def _as_written(model: Any = None, **_options: Any) -> Any:
@@ -224,31 +249,51 @@ def no_addresses() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def quick_shapes() -> Iterator[None]:
-    """Speed up batch normalisation on the meta device.
+    """Speed up the meta device: batch normalisation, and questions that need no symbols.
 
-    torch decomposes it in Python there, a dozen operators per layer, only to return the shape of
-    its input; that takes half of the time of a whole model. The kernel installed here returns
-    that shape at once. It serves meta tensors only and is removed on exit.
+    torch decomposes batch normalisation in Python there, a dozen operators per layer, only to
+    return the shape of its input; that takes half of the time of a whole model. The kernels
+    installed here return that shape at once. They serve meta tensors only and are removed on
+    exit. And whatever torch checks there would import sympy.
     """
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")  # torch warns that a kernel is overridden, as intended
         with contextlib.suppress(Exception):  # where torch refuses, its slower kernel is used
             library = stack.enter_context(torch.library._scoped_library("aten", "IMPL", "Meta"))
-            # Not library.impl: before allow_override it refuses where torch has a kernel in Python.
-            library.m.impl("native_batch_norm", "Meta", _batch_norm_shapes, False)
+            for name in ("native_batch_norm", "_native_batch_norm_legit_no_training"):
+                # Not library.impl: before allow_override it refuses where torch has a kernel.
+                library.m.impl(name, "Meta", _batch_norm_shapes, False)
+        stack.enter_context(plain_numbers())
+        homes = (
+            sys.modules.get(f"torch.{name}") for name in ("_prims_common", "_meta_registrations")
+        )
+        stack.enter_context(replaced([(one, "elementwise_dtypes") for one in homes], _same_dtype))
         yield
 
 
-def _batch_norm_shapes(
-    input: torch.Tensor,
-    weight: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    running_mean: torch.Tensor | None,
-    running_var: torch.Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the shapes of ``aten::native_batch_norm``: output, saved mean, saved 1/deviation."""
-    statistics = input.new_empty(input.shape[1])
-    return torch.empty_like(input), statistics, torch.empty_like(statistics)
+def _batch_norm_shapes(input: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:
+    """Return the shapes of batch normalisation: output, saved mean, saved 1/deviation."""
+    statistics = torch.empty(input.shape[1], dtype=input.dtype, device="meta")
+    if not input.is_contiguous():
+        return torch.empty_like(input), statistics, statistics
+    # Unlike empty_like, this is no Python function on the meta device.
+    return torch.empty(input.shape, dtype=input.dtype, device="meta"), statistics, statistics
+
+
+def _same_dtype(_key: Name, given: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer at once where all tensors are of one common dtype; torch's rules import sympy."""
+
+    def dtypes(*values: Any, type_promotion_kind: Any) -> tuple[torch.dtype, torch.dtype]:
+        kinds = {one.dtype for one in values if isinstance(one, torch.Tensor)}
+        others = {type(one) for one in values if not isinstance(one, torch.Tensor)}
+        rule = type_promotion_kind.name
+        alike = kinds in _FLOATS or (kinds == {torch.bool} and rule == "DEFAULT")
+        if not alike or not others <= ({type(None)} if kinds == {torch.bool} else _NUMBERS):
+            found: tuple[torch.dtype, torch.dtype] = given(
+                *values, type_promotion_kind=type_promotion_kind
+            )
+            return found
+        (dtype,) = kinds
+        return dtype, torch.bool if rule == "ALWAYS_BOOL" else dtype
+
+    return dtypes

@@ -30,6 +30,7 @@ from flopbench.counting.measure.counters.base import (
 from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.measure.counters.watching import TAKEN_APART, calls_watched, run_operator
 from flopbench.counting.profile import DENSE_FAMILIES
+from flopbench.models.build.environment import Name, replaced
 
 Rule = Callable[[nn.Module, tuple[Any, ...], Any], None]
 """A THOP rule: adds its charge for one call (module, inputs, output) to ``module.total_ops``."""
@@ -104,7 +105,7 @@ def _profiled(
     model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
     before = {module: set(module._forward_hooks) for module in model.modules()}
     try:
-        with watching:
+        with watching, replaced([(_thop(), "count_parameters")], _uncounted):
             total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
     finally:
         for module in model.modules():  # THOP clears those of modules with a rule only
@@ -282,8 +283,13 @@ class _WithKeywords(nn.Module):
         return self.model(*args, **self._keywords)
 
 
+def _uncounted(_key: Name, _given: Callable[..., Any]) -> Rule:
+    """THOP counts parameters too, anew in each module for all below it."""
+    return _charge_nothing
+
+
 def _charge_nothing(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
-    """Replace a rule of THOP that the rule book does not have."""
+    """Replace a hook of THOP whose result is not used."""
 
 
 def _exact(value: float, what: str) -> int:
