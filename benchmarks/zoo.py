@@ -52,8 +52,8 @@ Made by `python -m benchmarks.zoo` (its first lines have the commands) with the 
 `flopbench table`, on {machine}, beside other work. Times are processor time; the first model of
 each process pays for imports. The process that hands out the work had {own:.0f} MB at most.
 
-All of torchvision, and of timm every fifth of the names that `LARGE` leaves, twice: shards 1/5 and
-3/5, merged. One row a model in `torchvision.csv` and `timm.csv`, with every note.
+Of timm it is every fifth of the names that `LARGE` leaves, twice: shards 1/5 and 3/5, merged. One
+row a model in `torchvision.csv` and `timm.csv`, with every note.
 """
 KINDS_TEXT = """A model is verified all the same, unless a table above lists it: two other libraries
 agree. What a counter lists itself is partial, what it does not see is disputed."""

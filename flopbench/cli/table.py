@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flopbench.cli.common import (
+    Bar,
     add_counters,
     add_tables,
     check_output,
@@ -29,6 +31,9 @@ from flopbench.core.limits import MODEL_LIMIT_S
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
+
+LOG_EVERY_S = 60.0
+"""Between two lines on how far ``--all`` is, where stderr is no terminal."""
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 """Those of ``models.spec.LIBRARY_SOURCES``, which takes a while to import."""
@@ -237,7 +242,7 @@ def _library_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
             done = number_of(len(specs) - left, "model")
             complain(f"{args.output} has {done} of {len(specs)} already, {left} to count")
 
-    with progress_bar("counting") as progress:
+    with progress_bar("counting") as bar:
         table = count_into(
             None if args.output == "-" else Path(args.output),
             specs,
@@ -246,12 +251,26 @@ def _library_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
             limit_s=args.limit or MODEL_LIMIT_S,
             refresh=args.refresh,
             retry_failed=args.retry_failed,
-            progress=progress,
+            progress=bar or _logged(),
             begin=begin,
         )
     statuses = Counter(leading_row(line).status for line in table.lines())
     complain(", ".join(f"{number:,} {status}" for status, number in statuses.most_common()))
     return table
+
+
+def _logged() -> Callable[[int, int, str], None]:
+    """Return a progress callback for a log file, which gets a line now and then."""
+    bar, said_s = Bar("counting"), time.monotonic()
+
+    def progress(done: int, total: int, what: str) -> None:
+        nonlocal said_s
+        bar(done, total, what)
+        if done and time.monotonic() - said_s > LOG_EVERY_S:
+            complain(f"{done:,} of {total:,} counted, {bar.times}")
+            said_s = time.monotonic()
+
+    return progress
 
 
 def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:

@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT, RunCli
 from msgspec.structs import replace
 
+from flopbench.cli import table
 from flopbench.cli.table import LIBRARIES
 from flopbench.core.errors import DataError, FlopbenchError, InputError, NotComparableError
 from flopbench.counting import zoo
@@ -114,10 +115,10 @@ def test_what_failed_is_counted_again_on_request(tmp_path: Path) -> None:
     """A failed row stays a row; rows of models that were not asked for stay, too."""
     path = tmp_path / "zoo.json"
     counting(path, SPECS[:2])
-    table = CostTable.load(path)
-    failed = replace(table.rows[0], status="failed", total_macs=None, notes=("too slow",))
+    saved = CostTable.load(path)
+    failed = replace(saved.rows[0], status="failed", total_macs=None, notes=("too slow",))
     other = replace(failed, model="other", spec="other")
-    CostTable(rows=(other, failed, table.rows[1]), environment=table.environment).save(path)
+    CostTable(rows=(other, failed, saved.rows[1]), environment=saved.environment).save(path)
     assert counting(path, SPECS[:3]) == ["value:300"]
     assert counting(path, SPECS[:3], retry_failed=True) == ["value:100"]
     rows = {row.spec: row.status for row in CostTable.load(path)}
@@ -298,3 +299,18 @@ M params: 2 agree, 0 differ.
 2 models at the same input; 0 at other inputs only, 1 in the table alone, 1 in the file alone.
 """
     )
+
+
+def test_a_library_on_the_command_line(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log file hears how far it is and what came out; a second run says what is there."""
+    monkeypatch.setattr(zoo, "library_models", lambda *_: SPECS[:3])
+    monkeypatch.setattr(table, "LOG_EVERY_S", 0.0)
+    args = ("table", "--all", "timm", "--counter", "torch", "-o", "zoo.json")
+    first, second = run_cli(*args), run_cli(*args, "--jobs", "2")
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "flopbench: 2 of 3 counted, 0:00:0" in first.stderr
+    assert first.stderr.endswith("flopbench: 3 quoted\n")
+    assert second.stderr.startswith("flopbench: zoo.json has 3 models of 3 already, 0 to count\n")
+    assert len(CostTable.load(tmp_path / "zoo.json")) == 3
