@@ -248,6 +248,20 @@ FAULTS = (
         "coalesce(len({name}) < list_count({name}), false)",
         ("tests/policy/test_policy_bad_input.py",),
     ),
+    Fault(
+        "a question on sizes imports sympy",
+        "flopbench/models/build/environment.py",
+        "        plain_numbers(),\n",
+        "",
+        ("tests/models/test_stand_ins.py",),
+    ),
+    Fault(
+        "a quick convolution forgets dilation",
+        "flopbench/models/build/environment.py",
+        "span = d * (kernel - 1) + 1",
+        "span = kernel",
+        ("tests/models/test_environment.py",),
+    ),
     # --- models
     Fault(
         "a model of several parts without its head",
@@ -1122,6 +1136,13 @@ FAULTS = (
          "test_points_are_in_series_the_cheapest_first",),
     ),
     # --- cli
+    Fault(
+        "the overview loads every verb",
+        "flopbench/cli/__init__.py",
+        "if verb in {None, name}:",
+        "if True:",
+        ("tests/light/house/test_imports.py",),
+    ),
     Fault(
         "a required option is not in the usage",
         "flopbench/cli/parser.py",

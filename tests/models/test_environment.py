@@ -14,7 +14,7 @@ from flopbench.counting.measure.counters.base import Subject
 from flopbench.counting.measure.counters.torch_counter import TorchCounter
 from flopbench.counting.measure.sources import SubjectSource
 from flopbench.models.build.copies import Restored, private_copy
-from flopbench.models.build.environment import counting_state, quick_shapes
+from flopbench.models.build.environment import counting_state, quick_convolutions, quick_shapes
 from flopbench.models.spec import parse_spec
 
 
@@ -71,6 +71,35 @@ def test_quick_batch_norm_changes_no_shape(training: bool, shape: tuple[int, ...
         quick = run()
     assert quick == slow
     assert run() == slow
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv1d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2), (2, 4, 9)),
+        (nn.Conv2d(3, 5, (3, 2), stride=(2, 1), padding=(0, 2)), (1, 3, 10, 7)),
+        (nn.Conv2d(3, 5, 3, padding="same", padding_mode="reflect"), (3, 6, 5)),
+        (nn.Conv3d(2, 4, 3, dilation=(1, 2, 1)), (1, 2, 5, 6, 7)),
+        (nn.ConvTranspose1d(4, 6, 3, stride=2, output_padding=1, groups=2), (1, 4, 5)),
+        (nn.ConvTranspose2d(4, 6, (3, 2), stride=3, padding=1, dilation=2), (2, 4, 5, 6)),
+    ],
+)
+def test_quick_convolutions_change_nothing_where_weights_are_zero(
+    layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    """Shapes, strides, types and zeros, inside the block; outside it torch computes."""
+    x = torch.rand(shape)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    with torch.no_grad():
+        slow = layer(x)
+        with quick_convolutions():
+            quick = layer(x)
+            nn.init.ones_(layer.weight)
+            assert not layer(x).any()
+        assert layer(x).any()
+    assert torch.equal(quick, slow)
+    assert (quick.stride(), quick.dtype) == (slow.stride(), slow.dtype)
 
 
 def test_a_module_is_restored_on_either_device() -> None:

@@ -28,7 +28,12 @@ from flopbench.models.build.builders import DownloadRefused
 from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.contained import contained
 from flopbench.models.build.copies import unwrap
-from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
+from flopbench.models.build.environment import (
+    counting_state,
+    no_addresses,
+    quick_convolutions,
+    quick_shapes,
+)
 from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.hints import hint_of
 from flopbench.models.build.kept_integers import KeptIntegers
@@ -179,10 +184,12 @@ def _tried() -> Iterator[None]:
 
 def _run(source: SubjectSource, device: str, work: Callable[[Subject], _Made]) -> _Made:
     """Do something with a subject, in the state in which counters run."""
-    shapes = (quick_shapes(), no_addresses()) if device == "meta" else ()
     with contextlib.ExitStack() as stack:
-        for context in shapes:
-            stack.enter_context(context)
+        if device == "meta":
+            stack.enter_context(quick_shapes())
+            stack.enter_context(no_addresses())
+        elif source.weighs_nothing:
+            stack.enter_context(quick_convolutions())
         subject = source.subject(device)
         if device == "cpu" and any(tensor.is_meta for tensor in subject.module.parameters()):
             raise MeasureError("it needs real values, and the model is on the meta device")

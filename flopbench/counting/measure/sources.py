@@ -98,6 +98,11 @@ class SubjectSource:
         )
 
     @property
+    def weighs_nothing(self) -> bool:
+        """Whether all that a convolution gives is zeros: weights that shapes made needless."""
+        return self._ours and self.shapes_suffice is True
+
+    @property
     def facts(self) -> tuple[ModuleFacts, ...]:
         """The modules of the model, as they were built."""
         if self._facts is None:

@@ -8,7 +8,7 @@ import logging
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import GeneratorType
 from typing import Any
 
@@ -256,19 +256,56 @@ def quick_shapes() -> Iterator[None]:
     installed here return that shape at once. They serve meta tensors only and are removed on
     exit. And whatever torch checks there would import sympy.
     """
+    names = ("native_batch_norm", "_native_batch_norm_legit_no_training")
+    homes = map(sys.modules.get, ("torch._prims_common", "torch._meta_registrations"))
+    with (
+        _kernels("Meta", dict.fromkeys(names, _batch_norm_shapes)),
+        plain_numbers(),
+        replaced([(one, "elementwise_dtypes") for one in homes], _same_dtype),
+    ):
+        yield
+
+
+def quick_convolutions() -> contextlib.AbstractContextManager[None]:
+    """Convolve to zeros on the CPU, which is what weights of zero give, without the arithmetic."""
+    return _kernels("CPU", {"_convolution": _convolved_to_zeros})
+
+
+@contextlib.contextmanager
+def _kernels(device: str, kernels: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Install kernels of operators on a device; where torch refuses, its slower ones are used."""
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")  # torch warns that a kernel is overridden, as intended
-        with contextlib.suppress(Exception):  # where torch refuses, its slower kernel is used
-            library = stack.enter_context(torch.library._scoped_library("aten", "IMPL", "Meta"))
-            for name in ("native_batch_norm", "_native_batch_norm_legit_no_training"):
+        with contextlib.suppress(Exception):
+            library = stack.enter_context(torch.library._scoped_library("aten", "IMPL", device))
+            for name, kernel in kernels.items():
                 # Not library.impl: before allow_override it refuses where torch has a kernel.
-                library.m.impl(name, "Meta", _batch_norm_shapes, False)
-        stack.enter_context(plain_numbers())
-        homes = (
-            sys.modules.get(f"torch.{name}") for name in ("_prims_common", "_meta_registrations")
-        )
-        stack.enter_context(replaced([(one, "elementwise_dtypes") for one in homes], _same_dtype))
+                library.m.impl(name, device, kernel, False)
         yield
+
+
+def _convolved_to_zeros(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    _bias: torch.Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    *_how: bool,
+) -> torch.Tensor:
+    """Return zeros in the shape of ``aten::_convolution``: (N, C, ...)."""
+    sizes = []
+    for axis, (n, kernel) in enumerate(zip(input.shape[2:], weight.shape[2:], strict=True)):
+        settings = (stride, padding, dilation, output_padding)
+        s, p, d, more = (one[axis % len(one)] for one in settings)
+        span = d * (kernel - 1) + 1
+        whole = (n - 1) * s + span + more - 2 * p
+        sizes.append(whole if transposed else (n + 2 * p - span) // s + 1)
+    channels = weight.shape[1] * groups if transposed else weight.shape[0]
+    return torch.zeros((input.shape[0], channels, *sizes), dtype=input.dtype)
 
 
 def _batch_norm_shapes(input: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:
