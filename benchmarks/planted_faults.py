@@ -1115,8 +1115,8 @@ FAULTS = (
     Fault(
         "data of small costs are in the unit of the axis",
         "flopbench/present/figures/cost.py",
-        "giga = self.scale.divisor / GIGA",
-        "giga = 1.0",
+        "return round(cost * self.scale.divisor, 3) / GIGA",
+        "return cost",
         ("tests/light/present/test_figure_cost.py::test_small_costs_have_their_own_unit",),
     ),
     Fault(
