@@ -1,6 +1,6 @@
 """What counting a log costs by the exact reader, by DuckDB and on a Spark cluster, at three sizes.
 
-    python benchmarks/scale.py [--videos 62500 625000] [--shards 16] [-o reports/scale]
+    python benchmarks/scale.py [--videos 187500 750000] [--shards 16] [-o reports/scale]
 
 Makes sharded logs of JSON lines (``make_log.py``; 16 decisions a video), starts a standalone
 cluster of two workers on the loopback, and runs ``flopbench log reduce`` in a process of its own
@@ -63,7 +63,7 @@ class Cost:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write the report."""
     parser = argparse.ArgumentParser(description="measure log reduce by engine and size")
-    parser.add_argument("--videos", type=int, nargs=2, default=(62_500, 625_000))
+    parser.add_argument("--videos", type=int, nargs=2, default=(187_500, 750_000))
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "reports" / "scale")
     args = parser.parse_args(argv)
@@ -216,11 +216,13 @@ def report(costs: Sequence[Cost], start: tuple[float, float], shards: int) -> st
     lines = [
         "# Counting a log by the exact reader, DuckDB and Spark",
         "",
-        f"`python benchmarks/scale.py`: logs of JSON lines, {STEPS} decisions a video, in {shards}",
-        "shards; `flopbench log reduce` in fresh processes. Spark: a standalone cluster of two",
-        "workers with a core each, on the same machine. CPU seconds are of all processes.",
-        f"{os.cpu_count()} cores of {cpu[1] if cpu else 'a CPU'}; flopbench {VERSION}, Python",
-        f"{sys.version.split()[0]}, DuckDB {duckdb.__version__}, Spark {pyspark.__version__}.",
+        f"`python benchmarks/scale.py`: logs of JSON lines, {STEPS} decisions a video, in {shards} shards; "
+        "`flopbench log reduce` in fresh processes. Spark: a standalone cluster of two workers with a "
+        "core each, on the same machine. CPU seconds are of all processes.",
+        "",
+        f"{os.cpu_count()} cores of {cpu[1] if cpu else 'a CPU'}, {os.getloadavg()[0]:.1f} processes "
+        f"waiting at the end; flopbench {VERSION}, Python {sys.version.split()[0]}, DuckDB "
+        f"{duckdb.__version__}, Spark {pyspark.__version__}.",
         "",
         "| engine | decisions | wall s | CPU s | ns CPU a decision | shuffled | rows, all equal |",
         "|---|---:|---:|---:|---:|---:|---:|",
