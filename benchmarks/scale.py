@@ -216,13 +216,13 @@ def report(costs: Sequence[Cost], start: tuple[float, float], shards: int) -> st
     lines = [
         "# Counting a log by the exact reader, DuckDB and Spark",
         "",
-        f"`python benchmarks/scale.py`: logs of JSON lines, {STEPS} decisions a video, in {shards} shards; "
-        "`flopbench log reduce` in fresh processes. Spark: a standalone cluster of two workers with a "
-        "core each, on the same machine. CPU seconds are of all processes.",
+        f"`python benchmarks/scale.py`: logs of JSON lines, {STEPS} decisions a video, in {shards} "
+        "shards; `flopbench log reduce` in fresh processes. Spark: a standalone cluster of two "
+        "workers with a core each, on the same machine. CPU seconds are of all processes.",
         "",
-        f"{os.cpu_count()} cores of {cpu[1] if cpu else 'a CPU'}, {os.getloadavg()[0]:.1f} processes "
-        f"waiting at the end; flopbench {VERSION}, Python {sys.version.split()[0]}, DuckDB "
-        f"{duckdb.__version__}, Spark {pyspark.__version__}.",
+        f"{os.cpu_count()} cores of {cpu[1] if cpu else 'a CPU'}, {os.getloadavg()[0]:.1f} "
+        f"processes waiting at the end; flopbench {VERSION}, Python {sys.version.split()[0]}, "
+        f"DuckDB {duckdb.__version__}, Spark {pyspark.__version__}.",
         "",
         "| engine | decisions | wall s | CPU s | ns CPU a decision | shuffled | rows, all equal |",
         "|---|---:|---:|---:|---:|---:|---:|",

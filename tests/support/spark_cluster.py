@@ -23,6 +23,7 @@ SHORT = {
     "spark.executor.memory": "512m",
     "spark.sql.shuffle.partitions": "4",
     "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.files.maxPartitionBytes": "64k",  # a task for each shard
     "spark.shuffle.io.maxRetries": "1",
     "spark.shuffle.io.retryWait": "1s",
