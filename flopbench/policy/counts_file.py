@@ -176,7 +176,7 @@ def write_part(
     if len(set(actions)) < len(actions):
         raise DataError(f"{counts.source}: two actions have one name, with that of their stream")
     record, action = np.nonzero((counts.frames > 0) | (counts.decisions > 0))
-    empty = np.setdiff1d(np.arange(n), record)
+    empty = np.flatnonzero(np.bincount(record, minlength=n) == 0)
     none: Any = np.zeros(len(empty), np.int64)
 
     records = {
@@ -212,10 +212,14 @@ def write_part(
 def _label_texts(counts: LogCounts) -> Iterator[str | None]:
     """Yield the labels of each record as JSON."""
     texts = [msgspec.json.encode(value).decode() for value in counts.label_values]
+    alone = [f"[{text}]" for text in texts]
     codes, end = counts.label_codes.tolist(), 0
     for n in counts.label_lengths.tolist():
         end += n
-        yield f"[{','.join(texts[code] for code in codes[end - n : end])}]" if n else None
+        if n == 1:
+            yield alone[codes[end - 1]]
+        else:
+            yield f"[{','.join(texts[code] for code in codes[end - n : end])}]" if n else None
 
 
 def _runs_texts(counts: LogCounts) -> Iterator[str | None]:
