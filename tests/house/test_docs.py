@@ -186,7 +186,8 @@ def test_python_blocks(
     page: str, text: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session prints what the page shows."""
-    for part, library in (("to_dataframe", "pandas"), ("transformers", "transformers")):
+    needed = {"to_dataframe": "pandas", "transformers": "transformers", "reduce_log": "duckdb"}
+    for part, library in needed.items():
         if part in text:
             pytest.importorskip(library)
     monkeypatch.chdir(workplace)
