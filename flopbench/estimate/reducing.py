@@ -14,6 +14,7 @@ from flopbench.estimate.clusters import COLUMN, ID_PREFIX, NO_CLUSTERS, Gathered
 from flopbench.policy.counts import LogCounts, objects
 
 if TYPE_CHECKING:
+    from flopbench.policy.blocks import Block
     from flopbench.policy.log import Log
 
 
@@ -68,7 +69,7 @@ def reduce_log(
                 "leave --engine out: the exact reader has them",
             )
         return _reduce_by_sql(log, Path(target), engine, master)
-    columns: dict[str, Any] = {VIEW: lambda block: objects(block.views or [None] * block.size)}
+    columns: dict[str, Any] = {VIEW: _views}
     gathered = None if cluster is None else Gathered(cluster)
     if gathered is not None:
         columns |= gathered.columns
@@ -86,6 +87,10 @@ def reduce_log(
     sources = [str(reader.path) for reader in log.readers]
     write_part(Path(target), counts, sources, cluster=cluster, clusters=clusters)
     return counts
+
+
+def _views(block: Block) -> Any:
+    return objects([None] * block.size if block.views is None else block.views)
 
 
 def _reduce_by_sql(log: Log, target: Path, engine: str, master: str) -> LogCounts:

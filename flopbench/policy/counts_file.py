@@ -181,7 +181,7 @@ def write_part(
 
     records = {
         "record": np.arange(n),
-        "video": objects(counts.ids or ()),
+        "video": objects([] if counts.ids is None else counts.ids),
         "view": objects(v if v is None else str(v) for v in counts.columns[VIEW]),
         "cluster": objects([None] * n) if clusters is None else clusters,
         "labels": objects(_label_texts(counts)),
