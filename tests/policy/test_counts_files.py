@@ -208,6 +208,25 @@ def test_the_same_rows_from_any_form_and_order(tmp_path: Path) -> None:
     assert sum(row[8] for row in own) == len(one["actions"])
 
 
+def test_a_part_that_another_engine_made(tmp_path: Path) -> None:
+    """In any order of rows, sums as DOUBLE, views as integers: the same counts."""
+    header, rows = KINDS["views"]
+    (part,) = reduced(shards(tmp_path, header, rows, 1))
+    query = f"SELECT decode(key), decode(value) FROM parquet_kv_metadata('{part}')"
+    quoted = [[text.replace("'", "''") for text in row] for row in duckdb.sql(query).fetchall()]
+    metadata = ", ".join(f"'{key}': '{value}'" for key, value in quoted)
+    other = tmp_path / "other.parquet"
+    duckdb.sql(
+        "COPY (SELECT * REPLACE (frames::DOUBLE AS frames, view::INTEGER AS view) "
+        f"FROM read_parquet('{part}') ORDER BY hash(video, action, view)) "
+        f"TO '{other}' (FORMAT parquet, KV_METADATA {{{metadata}}})"
+    )
+    choices = Choices(by="class", cluster="id:_", resamples=50)
+    assert outcome(run_of_counts, other, choices) == outcome(run_of_counts, part, choices)
+    with pytest.raises(DataError, match="both hold '0"):
+        run_of_counts([part, other])
+
+
 def test_a_warning_of_a_shard_comes_with_its_part(tmp_path: Path) -> None:
     """A line that was cut off, and runs that no policy makes: said once, as for the log."""
     paths = shards(tmp_path, HEADER, drawn(14), 3)
