@@ -61,6 +61,7 @@ def read_parts(paths: Sequence[Path], preset: str | None, connection: Any) -> li
 
 
 def sources_of(parts: Sequence[Part]) -> list[str]:
+    """Return the files that parts were made from, each once, shards in order."""
     names = chain.from_iterable(part.about.sources for part in parts)
     return sorted(set(names), key=shard_key)
 
