@@ -5,7 +5,7 @@ Every way of reading a form of text hashes alike, so that names compare across i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,13 @@ _KEPT = np.array([(1 << 8 * n) - 1 for n in range(WORD + 1)], np.uint64)
 
 def hashes_of(names: Sequence[str]) -> Any:
     """Return (n,) int64 hashes of names."""
-    encoded = [name.encode("utf-8", "surrogatepass") for name in names]
-    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    data = np.frombuffer(b"".join((*encoded, bytes(WORD))), np.uint8)
+    text = "".join(names)
+    encoded = text.encode("utf-8", "surrogatepass")
+    sizes: Iterable[int] = map(len, names)
+    if len(encoded) > len(text):
+        sizes = (len(name.encode("utf-8", "surrogatepass")) for name in names)
+    lengths = np.fromiter(sizes, np.int64, len(names))
+    data = np.frombuffer(encoded + bytes(WORD), np.uint8)
     return hashes_in(data, np.cumsum(lengths) - lengths, lengths)
 
 

@@ -86,7 +86,7 @@ class JsonlReader(Reader):
         samples: list[Sample] = []
         rows: list[Any] = []
         for part, _, lines in self._parts(piece, line):
-            found = _with_digits(part, lines, plan.size(""))
+            found = _with_digits(part, lines, plan.size(""), "scores" in columns)
             if found is None or (rows and found[1].shape[1] != rows[0].shape[1]):
                 return None
             samples += found[0]
@@ -174,23 +174,50 @@ class _TextSample(Sample, frozen=True, kw_only=True):
     actions: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
 
 
+class _UnreadScores(_TextSample, frozen=True, kw_only=True):
+    """A sample whose scores stay text, too."""
+
+    scores: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+
+
 _TEXT_DECODER = msgspec.json.Decoder(_TextSample)
+_UNREAD_DECODER = msgspec.json.Decoder(_UnreadScores)
+_NO_SCORES = msgspec.Raw()
+_OF_NUMBERS = b"0123456789.-+eE, "
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_LARGE_EXPONENT = re.compile(rb"[eE]\+?\d{3}")
 _ROW = re.compile(rb"\[\d(?:, ?\d)*\]")
 _ZERO = ord("0")
 
 
-def _with_digits(piece: bytes, lines: int, actions: int) -> tuple[list[_TextSample], Any] | None:
-    """Return the samples of some lines and (n, steps) their one-digit ids, None for other lines."""
+def _with_digits(
+    piece: bytes, lines: int, actions: int, scores: bool
+) -> tuple[Sequence[_TextSample], Any] | None:
+    """Return the samples of some lines and (n, steps) their one-digit ids, None for other lines.
+
+    ``scores``: whether scores are read; else they are only checked.
+    """
     try:
-        samples = _TEXT_DECODER.decode_lines(piece)
+        samples = (_TEXT_DECODER if scores else _UNREAD_DECODER).decode_lines(piece)
     except UNDECODABLE:
         return None
-    if len(samples) != lines:
+    if len(samples) != lines or not (scores or _hold_numbers([s.scores for s in samples])):
         return None
     rows = digit_rows([sample.actions for sample in samples])
     if rows is None or rows.max() >= actions:
         return None  # the typed decoder says what is wrong, and where
     return samples, rows
+
+
+def _hold_numbers(texts: list[Any]) -> bool:
+    """Whether texts of JSON, some empty, are flat lists of numbers that float64 can hold."""
+    joined = b"".join(texts)
+    lists = len(texts) - texts.count(_NO_SCORES)
+    if joined.translate(None, _OF_NUMBERS) != b"[]" * lists:
+        return False
+    if _LARGE_EXPONENT.search(joined) if b"e" in joined or b"E" in joined else False:
+        return False
+    return b"0" * 200 not in joined.translate(_ONE_DIGIT)  # nor any number of so many digits
 
 
 def digit_rows(texts: Sequence[Any]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from flopbench.core.errors import DataError
+from flopbench.policy.forms.base import Options
 from flopbench.policy.forms.jsonl_fast import plain_block
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.names import hashes_of
@@ -89,6 +90,41 @@ def test_a_line_of_any_other_kind_is_left_to_the_decoder(name: str, first: bool)
     """Wherever it stands."""
     lines = (ODD[name], A) if first else (A, ODD[name])
     assert block_of_lines(lines) is None
+
+
+SCORES = {
+    "[0.25, -1e-5, 3]": "",
+    "null": "",
+    "[]": "",
+    "[1e99]": "",
+    '[0.5, "x"]': "scores[1]: expected 'float', got 'str'",
+    "[[1]]": "scores[0]: expected 'float', got 'array'",
+    "0.5": "scores: expected 'array",
+    "[null]": "scores[0]: expected 'float', got 'null'",
+    "[1e999]": "out of range",
+    f"[1{'0' * 400}]": "out of range",
+    "[01.5]": "invalid number",
+}
+
+
+@pytest.mark.parametrize("scores", SCORES)
+def test_scores_that_nobody_reads_are_checked(tmp_path: Path, scores: str) -> None:
+    """They stay text; the message is the exact reader's."""
+    path = tmp_path / "run.jsonl"
+    other = '{"id":"v2","scores":[1],"actions":[0,1,1]}'
+    line = other.replace("[1]", scores).replace("v2", "v3")
+    path.write_text(f"{json.dumps(HEADER)}\n{other}\n{line}\n", "utf-8")
+    if not SCORES[scores]:
+        assert count_log(open_log([path])).records == 2
+        return
+    said = []
+    for exact in (False, True):
+        with pytest.raises(DataError) as caught:
+            count_log(open_log([path], options=Options(exact=exact)))
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert said[0].startswith(f"{path}:3")
+    assert SCORES[scores] in said[0]
 
 
 def test_a_name_is_found_again_among_lines_of_another_kind(tmp_path: Path) -> None:
