@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 
 from flopbench.core.errors import InputError, near_match
@@ -125,6 +124,8 @@ def is_installed(name: str) -> bool:
 @lru_cache
 def installed_version(distribution: str) -> str | None:
     """Read a distribution's version from its metadata, without importing it."""
+    from importlib import metadata  # takes 30 ms, which reading a log has not
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -145,6 +146,8 @@ def _provider(module: str) -> tuple[str, str | None]:
         found = importlib.util.find_spec(module)
     if found is None or found.origin is None or _owns(module, module, found.origin):
         return module, installed_version(module)
+    from importlib import metadata
+
     for other in metadata.packages_distributions().get(module, ()):
         if _owns(other, module, found.origin):
             return other, installed_version(other)
@@ -153,6 +156,8 @@ def _provider(module: str) -> tuple[str, str | None]:
 
 def _owns(distribution: str, module: str, origin: str) -> bool:
     """Whether a distribution installed the file that a module is imported from."""
+    from importlib import metadata
+
     try:
         installed = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
@@ -173,6 +178,8 @@ def _owns(distribution: str, module: str, origin: str) -> bool:
 
 
 def _foreign(name: str) -> CounterInfo | None:
+    from importlib import metadata
+
     for entry in metadata.entry_points(group=GROUP):
         if entry.name == name:
             distribution = entry.dist.name if entry.dist is not None else name
