@@ -70,7 +70,7 @@ class Against:
         agreeing: (quantity, counter) -> figures that agree with this counter's.
         compared: models that both have at the same input.
         other_size: models that both have, at no common input.
-        only_ours: models that only the table has; of these ``uncounted`` have no count.
+        only_ours: models that only the table has.
         only_theirs: models that only the file has.
     """
 
@@ -148,8 +148,12 @@ def _published(
     path: Path,
 ) -> tuple[dict[tuple[str, str], dict[str, str]], dict[str, int]]:
     """Read a file: its figures by model and input, as printed, and decimals by quantity."""
-    rows = csv.reader(read_text(path, "published figures").splitlines())
-    header = [cell.strip() for cell in next(rows, [])]
+    lines = read_text(path, "published figures").splitlines()
+    try:
+        first, *rows = list(csv.reader(lines)) or [[]]
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV: {error}") from None
+    header = [cell.strip() for cell in first]
     found = {
         quantity: header.index(name)
         for quantity, names in _QUANTITIES.items()
@@ -193,17 +197,17 @@ def _decimals(text: str, where: str) -> int:
 def against_tables(found: Against) -> Tables:
     """Lay out a comparison: the figures that differ, and how many agree."""
     titles = ("model", "input", "quantity", "published", "ours", "counter", "difference")
-    rows = [
-        (d.model, d.input, d.quantity, d.published, f"{d.ours:.4f}", d.counter, f"{d.share:+.1%}")
-        for d in found.differences
-    ]
+    shares = [f"{d.share:+.1%}".replace("%", " %").replace("-", "−") for d in found.differences]
+    summary = tuple(_summary(found))
     grid = Grid(
         title=f"Figures of {found.path} that differ in a printed decimal",
         columns=columns(titles, ("model", "quantity", "counter"), spare=("counter", "input")),
         rows=tuple(
-            tuple(cell.replace("-", "−") if "%" in cell else cell for cell in r) for r in rows
+            (d.model, d.input, d.quantity, d.published, f"{d.ours:.4f}", d.counter, share)
+            for d, share in zip(found.differences, shares, strict=True)
         ),
-        caption=tuple(_summary(found)),
+        caption=summary,
+        stay=summary,
     )
     return Tables(
         grids={"against": grid},
@@ -218,10 +222,8 @@ def _summary(found: Against) -> Iterable[str]:
         differing = sum(d.quantity == quantity for d in found.differences)
         if by or differing:
             who = ", ".join(f"{counter} {number:,}" for counter, number in by.items())
-            agree = f"{sum(by.values()):,} agree" + (
-                f" ({who})" if quantity == "GMACs" and by else ""
-            )
-            yield f"{quantity}: {agree}, {differing:,} differ."
+            who = f" ({who})" if quantity == "GMACs" and by else ""
+            yield f"{quantity}: {sum(by.values()):,} agree{who}, {differing:,} differ."
     alone = f"{found.only_ours:,} in the table alone, {found.only_theirs:,} in the file alone"
     compared = number_of(found.compared, "model")
     yield f"{compared} at the same input; {found.other_size:,} at other inputs only, {alone}."

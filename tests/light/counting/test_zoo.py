@@ -239,6 +239,7 @@ def test_our_own_file_agrees(tmp_path: Path) -> None:
     ("text", "needle"),
     [
         ("", "has nothing"),
+        ("x" * 200_000, "is no CSV: field larger"),
         ("model,top1\nvit,80\n", r":1: has model, top1"),
         ("model,infer_img_size,infer_gmacs\nvit,224\n", r":2: 2 fields, the header has 3"),
         ("model,infer_img_size,infer_gmacs\n\nvit,224,fast\n", r":3: infer_gmacs is 'fast'"),
@@ -292,7 +293,7 @@ def test_saved_tables_on_the_command_line(run_cli: RunCli, tmp_path: Path) -> No
         shown.stdout
         == """Figures of published.csv that differ in a printed decimal
 model  input  quantity  published    ours  counter  difference
-cnn      160  GMACs          0.49  0.5000  torch         −2.0%
+cnn      160  GMACs          0.49  0.5000  torch        −2.0 %
 GMACs: 1 agree (fvcore 1), 1 differ.
 M activations: 1 agree, 0 differ.
 M params: 2 agree, 0 differ.
