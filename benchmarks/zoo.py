@@ -5,8 +5,8 @@
     python -m benchmarks.zoo report zoo -o reports/zoo
 
 ``count`` is ``flopbench table --all`` with a file ``NAME.times.csv`` beside the table, a line a
-model: ``spec,cpu_s,worker_peak_mb``; both are continued. ``report`` makes ``LIBRARY.csv``, a line
-a model, and ``README.md`` of them.
+model: ``spec,cpu_s,worker_peak_mb,own_peak_mb``; both are continued. ``report`` makes of them
+``LIBRARY.csv``, a line a model, and ``README.md``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from statistics import fmean, median
 
 from flopbench.cli.common import progress_bar
 from flopbench.cli.table import LIBRARIES, _shard
+from flopbench.core import stopping
 from flopbench.core.errors import complain
 from flopbench.core.grid import to_markdown
 from flopbench.core.memory import peak_resident_bytes, text_of
@@ -50,7 +51,7 @@ HEAD = """# Whole libraries
 
 Made by `python -m benchmarks.zoo` (its first lines have the commands) with the counters of
 `flopbench table`, on {machine}, beside other work. Times are processor time; the first model of
-each process pays for imports. The process that hands out the work had {own:.0f} MB at most.
+each process pays for imports. The process that hands out the work had {own} MB at most.
 
 Of timm it is every fifth of the names that `LARGE` leaves, twice: shards 1/5 and 3/5, merged. One
 row a model in `torchvision.csv` and `timm.csv`, with every note.
@@ -63,9 +64,6 @@ among its activations, while a fused operator writes its output alone. So those 
 attention differ: of deit_small_patch16_224 by 12 layers × 6 heads × 197² = 2.79 M.
 """
 
-HERE = "(parent)"
-"""Stands for the process that hands out the work, in the file of times."""
-
 
 def count(given: argparse.Namespace) -> None:
     """Count a library into a table, and append to the file of times."""
@@ -74,7 +72,8 @@ def count(given: argparse.Namespace) -> None:
     with output.with_suffix(".times.csv").open("a", encoding="utf-8") as times:
 
         def told(spec: ModelSpec, answer: Answer) -> None:
-            times.write(f"{spec},{answer.cpu_s:.2f},{answer.peak_bytes / 1e6:.0f}\n")
+            peaks = (answer.peak_bytes / 1e6, peak_resident_bytes() / 1e6)
+            times.write(f"{spec},{answer.cpu_s:.2f},{peaks[0]:.0f},{peaks[1]:.0f}\n")
             times.flush()
 
         with progress_bar("counting") as progress:
@@ -88,7 +87,6 @@ def count(given: argparse.Namespace) -> None:
                 begin=lambda left: complain(f"{left} of {len(specs)} to count"),
                 told=told,
             )
-        times.write(f"{HERE},0,{peak_resident_bytes() / 1e6:.0f}\n")
 
 
 def report(folder: Path, output: Path) -> None:
@@ -97,11 +95,13 @@ def report(folder: Path, output: Path) -> None:
     for path in sorted(folder.glob("*.json")):
         tables.setdefault(path.stem.partition("-")[0], {})[path.name] = CostTable.load(path)
     costs: Costs = {}
+    own_mb = 0
     for path in sorted(folder.glob("*.times.csv")):
         for line in path.read_text(encoding="utf-8").splitlines():
-            spec, cpu_s, peak_mb = line.rsplit(",", 2)
-            costs[spec] = float(cpu_s), max(float(peak_mb), costs.get(spec, (0, 0))[1])
-    parts = [HEAD.format(machine=machine(), own=costs.pop(HERE, (0, 0))[1])]
+            spec, cpu_s, peak_mb, *own = line.split(",")
+            costs[spec] = float(cpu_s), float(peak_mb)
+            own_mb = max(own_mb, *map(int, own), 0)
+    parts = [HEAD.format(machine=machine(), own=own_mb)]
     rows: list[CostRow] = []
     for library, found in tables.items():
         table = sort_table(merged(found), "model")
@@ -210,4 +210,5 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    stopping.install()
     sys.exit(main())
