@@ -31,15 +31,9 @@ def score_columns() -> dict[str, Callable[[Block], Any]]:
 
 def _scores(block: Block) -> Any:
     """Return (n, classes) float64 where all rows are alike, else (n,) tuples or None."""
-    import numpy as np
-
     rows = block.columns["scores"]
-    if isinstance(rows, np.ndarray):
-        return rows
-    widths = {0 if row is None else len(row) for row in rows}
-    if len(widths) == 1 and 0 not in widths:
-        return np.array(rows, np.float64)
-    return objects(None if row is None else tuple(row) for row in rows)
+    alike = getattr(rows, "ndim", 0) == 2
+    return rows if alike else objects(None if row is None else tuple(row) for row in rows)
 
 
 def powers(scores: Any) -> tuple[Any, Any]:

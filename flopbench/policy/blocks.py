@@ -142,8 +142,17 @@ def block_of(
         views=None if views.count(None) == n else views,
         labels=list(chain.from_iterable(labels)),
         label_lengths=np.fromiter(map(len, labels), np.int64, n),
-        columns={name: [getattr(s, name) for s in samples] for name in columns if name != IDS},
+        columns={name: _column(samples, name) for name in columns if name != IDS},
     )
+
+
+def _column(samples: Sequence[Sample], name: str) -> Any:
+    """Return the values of a field; scores as (n, classes) float64 where all rows are alike."""
+    values = [getattr(s, name) for s in samples]
+    if name != "scores" or None in values:
+        return values
+    alike = len(widths := set(map(len, values))) == 1 and widths != {0}
+    return np.array(values, np.float64) if alike else values
 
 
 def _decisions(samples: Sequence[Sample], plan: Plan, say: Say) -> tuple[Any, Any, Any]:

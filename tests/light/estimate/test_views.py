@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from logs import write_log
+from logs import block, header_of, write_log
 
 from flopbench.core.bootstrap import interval
 from flopbench.estimate.compare import Comparison, compare
 from flopbench.estimate.methods import Method
 from flopbench.estimate.runs import Choices, Run, run_of_log
+from flopbench.estimate.scores import NoAccuracy, predictions_of, score_columns
+from flopbench.policy.counts import Source
+from flopbench.policy.engine import Gatherer
+from flopbench.policy.plan import plan_of
+from flopbench.policy.samples import raise_first
 
 NETS: dict[str, Any] = {
     "components": {"big": "value:4e9", "small": "value:1e9"},
@@ -202,3 +207,21 @@ def test_predictions_of_views_that_agree(tmp_path: Path) -> None:
     found = only(tmp_path, samples, "top-1").accuracy
     assert found is not None
     assert (found.videos, found.percent) == (4, 50.0)
+
+
+@pytest.mark.parametrize("later", [[[1.0]], [None], [[3.0, 4.0], None]])
+def test_scores_that_are_an_array_in_one_block_only_are_kept_as_rows(later: list[Any]) -> None:
+    """Rows of another length, or none, in the blocks after it: no accuracy, but no crash."""
+    header = header_of(**NETS, steps=1)
+    gatherer = Gatherer(plan_of(header), raise_first, columns=score_columns())
+    for number, rows in enumerate(([[0.5, 1.5], [2.0, 2.5]], later)):
+        samples = [
+            {"id": f"{number} {n}", "labels": [0], "scores": row, "actions": [0]}
+            for n, row in enumerate(rows)
+        ]
+        gatherer.add(block(header, samples, ("scores", "prediction")))
+    counts = gatherer.finish(Source())
+    kept = [None if row is None else list(row) for row in counts.columns["scores"]]
+    assert kept == [[0.5, 1.5], [2.0, 2.5], *later]
+    with pytest.raises(NoAccuracy, match="not every sample has scores of one length"):
+        predictions_of(counts)
