@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flopbench.policy.blocks import Block
     from flopbench.policy.log import Log
 
+ENGINES = ("exact", "duckdb", "spark")
+
 
 def reduce_log(
     patterns: str | Path | Sequence[str | Path],
@@ -63,12 +65,8 @@ def reduce_log(
     options = Options(allow_truncated=allow_truncated)
     log = open_log(patterns, preset=preset, options=options, complete=False)
     if engine != "exact":
-        if cluster is not None or duplicates != "error" or allow_truncated:
-            raise InputError(
-                f"--engine {engine} has no --cluster, --duplicates or --allow-truncated",
-                "leave --engine out: the exact reader has them",
-            )
-        return _reduce_by_sql(log, Path(target), engine, master)
+        plain = cluster is None and duplicates == "error" and not allow_truncated
+        return _reduce_by_sql(log, Path(target), engine, master, plain)
     columns: dict[str, Any] = {VIEW: _views}
     gathered = None if cluster is None else Gathered(cluster)
     if gathered is not None:
@@ -93,11 +91,18 @@ def _views(block: Block) -> Any:
     return objects([None] * block.size if block.views is None else block.views)
 
 
-def _reduce_by_sql(log: Log, target: Path, engine: str, master: str) -> LogCounts:
+def _reduce_by_sql(log: Log, target: Path, engine: str, master: str, plain: bool) -> LogCounts:
     """Write the part that an engine counts, once it has been read without a defect."""
     from flopbench.policy.by_spark import runner
     from flopbench.policy.by_sql import run_duckdb, write_part_by_sql
 
+    if engine not in ENGINES:
+        raise InputError(f"there is no engine {engine!r}", f"engines: {', '.join(ENGINES)}")
+    if not plain:
+        raise InputError(
+            f"--engine {engine} has no --cluster, --duplicates or --allow-truncated",
+            "leave --engine out: the exact reader has them",
+        )
     run = run_duckdb if engine == "duckdb" else runner(master)
     check_writable(target)
     with temporary(target.resolve().parent, f".{target.name}.") as part:

@@ -87,6 +87,8 @@ def runner(master: str) -> Run:
     Raises:
         InputError: pyspark or Java is missing; nobody answers at the address of the master.
     """
+    if not master:
+        raise InputError("--engine spark needs --master", "spark://host:port, or local[N]")
     try:
         import pyspark  # noqa: F401
     except ModuleNotFoundError:

@@ -75,6 +75,14 @@ def test_what_sql_does_not_count_is_refused(
     assert "leave --engine out" in found.value.hint
 
 
+@pytest.mark.parametrize(("engine", "said"), [("sqlite", "no engine"), ("spark", "needs --master")])
+def test_an_engine_that_is_none(engine: str, said: str, tmp_path: Path) -> None:
+    """From Python, too, it is one message."""
+    log = write(tmp_path / "log.jsonl", *KINDS["rows"])
+    with pytest.raises(InputError, match=said):
+        flopbench.reduce_log(log, tmp_path / "sql.counts", engine=engine)
+
+
 def test_options_and_forms_that_sql_lacks(run_cli: RunCli, tmp_path: Path) -> None:
     """Each is one message with status 2."""
     log = write(tmp_path / "log.jsonl", *KINDS["rows"])
