@@ -184,7 +184,8 @@ def verdicts(data: dict[str, Any]) -> list[Verdict]:
             if theirs is None or peer in (OURS, READ) or (peer == DECODE and form == "jsonl"):
                 continue
             share = ratio(_values(ours, "cpu_s"), _values(theirs, "cpu_s"))
-            target, why = 1.0, "it counts no runs, and checks nothing"
+            no_runs = "counts no runs, and " * (task == "usage" or peer not in BOTH_TASKS)
+            target, why = 1.0, f"it {no_runs}checks nothing"
             if peer == DECODE:
                 target, why = PARQUET_TARGET, "ids (for repeated ones) and labels are decoded, too"
             elif form == "jsonl" and peer in ("pandas", "polars"):
