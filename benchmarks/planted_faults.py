@@ -402,7 +402,7 @@ FAULTS = (
         "flopbench/counting/zoo.py",
         "with stopping.cleaned(save), closing(found):",
         "with closing(found):",
-        ("tests/light/counting/test_zoo.py::test_a_signal_leaves_what_was_counted",),
+        ("tests/counting/test_zoo.py::test_a_signal_leaves_what_was_counted",),
     ),
     Fault(
         "worker processes are never replaced",
@@ -416,7 +416,7 @@ FAULTS = (
         "flopbench/counting/against.py",
         "half = 0.5 * 10",
         "half = 1.0 * 10",
-        ("tests/light/counting/test_zoo.py",),
+        ("tests/counting/test_zoo.py",),
     ),
     Fault(
         "one model that does not run takes the table down",

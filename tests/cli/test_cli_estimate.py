@@ -290,7 +290,7 @@ def test_ready_made_counts(run_cli: RunCli, tmp_path: Path) -> None:
     assert f"{data['published_rule']['gflops_per_video']:.4f}" == "11.4194"
     assert [g["videos"] for g in data["groups"]] == [1]
     margin = run_cli(*args, "--by", "difficulty", "--difficulty", "margin")
-    assert_refused(margin, "--difficulty margin cannot be computed")
+    assert_refused(margin, "--difficulty margin needs the log")
 
 
 def test_forms_of_one_log_compare_equal(run_cli: RunCli, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Tables of whole libraries: which models, what a file keeps, shards as one, published figures.
 
-Quoted constants stand for models: they are rows that need no torch.
+Quoted constants stand for models: they are rows that need no measuring.
 """
 
 from __future__ import annotations
