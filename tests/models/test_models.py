@@ -144,13 +144,14 @@ def test_submodules(
 
 
 def test_default_inputs_of_torchvision() -> None:
-    """The crop, segmentation's resize, what a detector resizes to, 512 px for optical flow."""
+    """The crop, segmentation's resize, a detector's, the one size of a ViT, 512 px for flow."""
     for name, size in (
         ("mobilenet_v3_small", "224"),
         ("lraspp_mobilenet_v3_large", "520"),
         ("ssdlite320_mobilenet_v3_large", "320"),
         ("fasterrcnn_mobilenet_v3_large_320_fpn", "320"),
         ("fasterrcnn_mobilenet_v3_large_320_fpn,min_size=64", "64"),
+        ("vit_b_32,image_size=64", "64"),
         ("raft_small", "512"),
     ):
         assert build(parse_spec(name), "meta").input == size

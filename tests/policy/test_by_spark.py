@@ -105,10 +105,8 @@ def test_a_killed_worker_costs_time_not_rows(
     killer.join()
     assert (done.returncode, done.stdout) == (0, f"spark.counts: {SHARDS * VIDEOS} samples\n")
     assert at, "the query had ended"
-    until = time.monotonic() + 60
-    while (
-        workers().size() > 2 and time.monotonic() < until
-    ):  # the driver hears of it a little later
+    until = time.monotonic() + 60  # the driver hears of it a little later
+    while workers().size() > 2 and time.monotonic() < until:
         time.sleep(0.1)
     assert workers().size() == 2
     assert rows(tmp_path / "spark.counts") == rows(tmp_path / "exact.counts")

@@ -134,13 +134,16 @@ def _evaluation_size(
     """Return the input at which a model and its default weights are evaluated, as far as known.
 
     That is the crop of the weights' transforms, or for segmentation their resize; for a detector
-    the size to which it resizes by itself.
+    the size to which it resizes by itself, and for what takes one size only (the default weights
+    of vit_h_14 are of another) this size.
     """
     own: Any = getattr(module, "transform", None)
     if flow:
         return (FLOW_SIDE,)
     if hasattr(own, "min_size"):
         extents = list(own.fixed_size or own.min_size[-1:])
+    elif isinstance(one_size := getattr(module, "image_size", None), int):
+        extents = [one_size]
     else:
         try:
             weights = models.get_model_weights(spec.name).DEFAULT.transforms()
