@@ -201,8 +201,16 @@ def middle_of(drawn: Any, tail: float = 0.025) -> Ends:
     """Return the ends of the middle of some draws, with a share of ``tail`` cut off at each end."""
     import numpy as np
 
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return float(low), float(high)
+    ordered = np.sort(drawn)
+
+    def quantile(share: float) -> float:
+        """Interpolate as np.quantile does, which imports all of numpy.ma."""
+        whole = int(at := (len(ordered) - 1) * share)
+        low, high = ordered[whole], ordered[min(whole + 1, len(ordered) - 1)]
+        part = at - whole
+        return float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part))
+
+    return quantile(tail), quantile(1 - tail)
 
 
 def _pieces(resamples: int, videos: int) -> Iterator[slice]:

@@ -18,6 +18,7 @@ from flopbench.core.bootstrap import (
     Interval,
     difference_interval,
     interval,
+    middle_of,
     resampled_means,
 )
 from flopbench.core.errors import DataError, InputError
@@ -411,6 +412,14 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
         found = known(interval(costs, resamples=300, seed=repetition))
         hits += found.low <= 4.0 <= found.high
     assert 0.90 <= hits / 300 <= 0.99
+
+
+@pytest.mark.parametrize("number", [2, 3, 41, 1000])
+def test_the_middle_of_draws_is_that_of_numpy(number: int) -> None:
+    """To the last bit, whatever the share that is cut off."""
+    draws = np.random.default_rng(number).gamma(2.0, 1e9, size=number)
+    for tail in (0.025, 0.01, 0.0, 0.3):
+        assert middle_of(draws, tail) == tuple(np.quantile(draws, [tail, 1 - tail]))
 
 
 def test_many_videos_take_the_limit_of_the_bootstrap() -> None:
