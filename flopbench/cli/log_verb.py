@@ -30,6 +30,21 @@ def add_parser(add: Callable[..., Parser]) -> None:
     )
     _add_files(validate)
     validate.set_defaults(run=run_validate)
+    _add_convert(parts)
+    _add_reduce(parts)
+    head = parts.add_parser(
+        "head",
+        help="show the header and the first samples",
+        description="Show what a log declares, and its first samples as JSON lines.",
+    )
+    _add_files(head)
+    head.group("output").add_argument(
+        "-n", type=positive, default=SHOWN_SAMPLES, help=f"samples (default: {SHOWN_SAMPLES})"
+    )
+    head.set_defaults(run=run_head)
+
+
+def _add_convert(parts: Any) -> None:
     convert = parts.add_parser(
         "convert",
         help="write a log in another form, nothing lost",
@@ -51,6 +66,9 @@ def add_parser(add: Callable[..., Parser]) -> None:
         "--seed", type=int, default=0, metavar="N", help="seed of --random (default: 0)"
     )
     convert.set_defaults(run=run_convert)
+
+
+def _add_reduce(parts: Any) -> None:
     reduce = parts.add_parser(
         "reduce",
         help="write what shards of a log add up to, one part of its counts",
@@ -82,16 +100,6 @@ def add_parser(add: Callable[..., Parser]) -> None:
         help="the cluster of --engine spark: spark://host:port, or local[N] for N cores here",
     )
     reduce.set_defaults(run=run_reduce)
-    head = parts.add_parser(
-        "head",
-        help="show the header and the first samples",
-        description="Show what a log declares, and its first samples as JSON lines.",
-    )
-    _add_files(head)
-    head.group("output").add_argument(
-        "-n", type=positive, default=SHOWN_SAMPLES, help=f"samples (default: {SHOWN_SAMPLES})"
-    )
-    head.set_defaults(run=run_head)
 
 
 def _add_files(parser: Parser) -> None:

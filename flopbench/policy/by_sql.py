@@ -8,16 +8,15 @@ that the exact reader would refuse ends the run, but unknown fields are not look
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import temporary
-from flopbench.policy.columns import check_columns
 from flopbench.policy.counts_file import About, write_counts
-from flopbench.policy.forms.parquet_form import require_duckdb
+from flopbench.policy.forms.parquet_form import ParquetReader, require_duckdb
 from flopbench.policy.forms.raw import duckdb_path, load_for, quiet_connection, sql_text
 from flopbench.policy.header import without_preset_file
 from flopbench.policy.log import Log
@@ -126,7 +125,8 @@ def shape_of(log: Log) -> Shape:
         return Shape(names=names)
     columns: dict[str, str] = {}
     for reader in log.readers:
-        found = parquet_columns(reader.path, refuse)
+        assert isinstance(reader, ParquetReader)  # as the log's form says
+        found = counted_columns(reader.types(), refuse)
         if columns and found != columns:
             raise DataError(
                 f"{reader.path}: its columns differ from those of {log.readers[0].path}", INSTEAD
@@ -150,14 +150,10 @@ def first_choice(log: Log) -> Any:
     return None
 
 
-def parquet_columns(path: Path, refuse: Callable[[str], InputError]) -> dict[str, str]:
-    """Return the columns of a Parquet file that counts depend on, with their types."""
-    duckdb = require_duckdb(path)
-    with quiet_connection(duckdb) as connection:
-        query = "DESCRIBE SELECT * FROM read_parquet(?)"
-        found = load_for(connection, path).execute(query, [duckdb_path(path)]).fetchall()
-    columns = {str(row[0]): str(row[1]) for row in found}
-    check_columns(columns, str(path))
+def counted_columns(
+    columns: Mapping[str, str], refuse: Callable[[str], InputError]
+) -> dict[str, str]:
+    """Return those of a Parquet file's columns that counts depend on, with their types."""
     kept = {}
     for name, kind in columns.items():
         field = name.partition(".")[0].removesuffix("_json")

@@ -18,7 +18,7 @@ from flopbench.core.errors import DataError, InputError, Remark, near_match, sho
 from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.policy.blocks import MOST_NAMES, Block
 from flopbench.policy.columns import json_value
-from flopbench.policy.counts import LogCounts, Source
+from flopbench.policy.counts import LogCounts, Source, objects
 from flopbench.policy.engine import Column, Gatherer
 from flopbench.policy.kernel import Tally
 from flopbench.policy.parts import Part, Rows, sources_of
@@ -118,9 +118,9 @@ def _decoded(rows: Rows, plan: Plan) -> dict[str, Any]:
     return {
         "action": np.array([*rows.decoded("action", lambda t: find_name(t, actions, "it")), -1]),
         "exit": np.array([*rows.decoded("exit", lambda t: find_name(t, exits, "it", "exit")), -1]),
-        "labels": np.fromiter(labels, object, len(labels)),
+        "labels": objects(labels),
         "counts": np.array([*runs, [0.0] * len(components)]),
-        "cluster": np.array([*rows.texts["cluster"], None], object),
+        "cluster": objects([*rows.texts["cluster"], None]),
     }
 
 

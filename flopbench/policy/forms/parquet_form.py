@@ -113,7 +113,7 @@ class ParquetReader(Reader):
         self, plan: Plan, report: OnDefect
     ) -> Iterator[tuple[Iterable[Mapping[str, Any]], Place]]:
         """Yield the rows of the file."""
-        self._types()
+        self.types()
         first = 1
         for batch in self._batches("SELECT * FROM read_parquet(?)"):
             try:
@@ -127,7 +127,7 @@ class ParquetReader(Reader):
 
     def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, the fast way where it applies."""
-        types = self._types()
+        types = self.types()
         fast = None if self.options.exact else FastColumns.of(types, plan, columns)
         if fast is None:
             yield from super().blocks(plan, report, columns)
@@ -137,6 +137,21 @@ class ParquetReader(Reader):
             named = max(0, MOST_NAMES + 1 - first)
             yield fast.block(batch, self._place(first), report, named)
             first += len(batch)
+
+    def types(self) -> dict[str, str]:
+        """Return column -> SQL type.
+
+        Raises:
+            InputError: the file holds counts.
+            DataError: it is damaged, or has a column that no log has.
+        """
+        rows = self._fetched("DESCRIBE SELECT * FROM read_parquet(?)")
+        columns = {str(row[0]): str(row[1]) for row in rows}
+        if {"video", "frames", "decisions"} <= set(columns):
+            hint = f"flopbench estimate --counts {self.path}"
+            raise InputError(f"{self.path} holds counts, not samples", hint)
+        check_columns(columns, str(self.path))
+        return columns
 
     @staticmethod
     def write(copy: Copy) -> int:
@@ -199,16 +214,6 @@ class ParquetReader(Reader):
 
     def _damaged(self, error: Exception) -> FlopbenchError:
         return unreadable(self.path, error)
-
-    def _types(self) -> dict[str, str]:
-        """Return column -> SQL type."""
-        rows = self._fetched("DESCRIBE SELECT * FROM read_parquet(?)")
-        columns = {str(row[0]): str(row[1]) for row in rows}
-        if {"video", "frames", "decisions"} <= set(columns):
-            hint = f"flopbench estimate --counts {self.path}"
-            raise InputError(f"{self.path} holds counts, not samples", hint)
-        check_columns(columns, str(self.path))
-        return columns
 
     def _place(self, first: int) -> Place:
         return lambda i: f"{self.path}, row {first + i}"
