@@ -1164,6 +1164,20 @@ FAULTS = (
         "if action.metavar in FOLDERS:",
         ("tests/light/cli/test_cli_light.py",),
     ),
+    Fault(
+        "samples of slow phases count",
+        "flopbench/timing/measure/sampling.py",
+        "limit_s = (1 + PACE_WITHIN) * self._best_s()",
+        "limit_s = (2 + PACE_WITHIN) * self._best_s()",
+        ("tests/light/timing/test_sampling.py",),
+    ),
+    Fault(
+        "the best pace that was known is forgotten",
+        "flopbench/timing/measure/sampling.py",
+        "return own if self._known_s is None else min(own, self._known_s)",
+        "return own",
+        ("tests/light/timing/test_sampling.py",),
+    ),
 )  # fmt: skip
 
 

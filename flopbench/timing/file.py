@@ -112,13 +112,23 @@ def load_files(paths: Sequence[str | Path]) -> TimingFile:
     return merge([TimingFile.load(path) for path in paths])
 
 
+PACE_FIELDS: dict[str, Any] = {"left_out": {}, "pace": None}
+"""Of a process; left out of the text where they say nothing, as in older files."""
+
+
 def _filled_in(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a file whose rows all have operators: those of older files have none."""
-    rows = data.get("rows")
-    if not isinstance(rows, list):
-        return data
-    filled = [{"operators": [], **row} if isinstance(row, dict) else row for row in rows]
-    return {**data, "rows": filled}
+    """Return a file whose rows have operators, and whose processes a pace, as older ones do not."""
+
+    def with_defaults(items: Any, defaults: dict[str, Any]) -> Any:
+        if not isinstance(items, list):
+            return items
+        return [{**defaults, **one} if isinstance(one, dict) else one for one in items]
+
+    rows = with_defaults(data.get("rows"), {"operators": []})
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and "processes" in row:
+            row["processes"] = with_defaults(row["processes"], PACE_FIELDS)
+    return {**data, "rows": rows} if "rows" in data else data
 
 
 def _check(row: Timing, devices: int, place: str) -> None:
@@ -174,6 +184,10 @@ def _free(label: str, taken: set[str]) -> str:
 
 def _row_text(row: dict[str, Any]) -> str:
     operators, runs = row.pop("operators"), row.pop("processes")
+    for run in runs:
+        for name in PACE_FIELDS:
+            if not run[name]:
+                del run[name]
     more = f', "operators": {_list(operators)}' if operators else ""
     return f'{_line(row)[:-1]}{more}, "processes": {_list(runs)}}}'
 

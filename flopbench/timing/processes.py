@@ -52,6 +52,7 @@ def one_more_process(
     *,
     roots: Sequence[str] = (),
     families: Sequence[FamilyRoof] = (),
+    best_pace_s: float | None = None,
     target: str = f"{JOBS}:time_rows",
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Timing]:
@@ -59,12 +60,14 @@ def one_more_process(
 
     Rows are of one device, number format and thread count. ``roots`` are the source trees of the
     rows, ``families`` roofs for operators of rows that have none yet: without any, none are listed.
-    ``more`` is what else the job takes.
+    ``best_pace_s`` is the best pace of this machine that is known; ``more`` is what else the job
+    takes.
     """
     job: dict[str, Any] = {
         "rows": [to_builtins(row.what) for row in rows],
         "budget_s": budget_s,
         "fewest": fewest,
+        "best_pace_s": best_pace_s,
         "graphs": not any(row.interleaved or row.sweep for row in rows),
         "operators": bool(families) and not all(row.operators for row in rows),
         "roots": list(roots),

@@ -79,6 +79,9 @@ class ProcessRun(Record, frozen=True, kw_only=True):
         columns: name -> seconds per call, one value per sample: ``wall_s``, ``cpu_s``, ``wait_s``
             on a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, if a graph could be captured,
             ``graph_s`` on CUDA.
+        left_out: the same of samples taken while the machine was slow.
+        pace: of the machine about the median sample, as a share of its best; None where it was not
+            read: on accelerators, with several threads, in older files.
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
         readings: of NVML meanwhile.
         images_done: (seconds, images) on the clock of the readings.
@@ -92,6 +95,8 @@ class ProcessRun(Record, frozen=True, kw_only=True):
     stopped: str
     calls_per_sample: Positive
     columns: Mapping[str, tuple[NonNegative, ...]]
+    left_out: Mapping[str, tuple[NonNegative, ...]] = {}
+    pace: NonNegative | None = None
     peak_bytes: Count | None = None
     readings: tuple[GpuReading, ...] = ()
     images_done: tuple[tuple[float, int], ...] = ()

@@ -21,8 +21,9 @@ from flopbench.counting import cache
 from flopbench.timing.devices import DTYPES, MUST_MATCH, DeviceFacts
 from flopbench.timing.verdicts import WAITING
 
-SCHEMA = 1
-"""1: first form. A changed measurement needs a new number, so that no old roof is used."""
+SCHEMA = 2
+"""1: first form. 2: with the machine's pace. A changed measurement needs a new number, so that no
+old roof is used."""
 
 Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
@@ -97,13 +98,17 @@ class FamilyRoof(Record, frozen=True, kw_only=True):
 
 
 class Roofs(Record, frozen=True, kw_only=True):
-    """All roofs measured on one device with one number of threads (of torch on the CPU)."""
+    """All roofs measured on one device with one number of threads (of torch on the CPU).
+
+    ``pace_s`` is the best time of ``clocks.pace_s``; None where it is not read.
+    """
 
     device: str
     threads: Positive
     matmul: tuple[Roof, ...]
     copy: CopyRoof
     families: tuple[FamilyRoof, ...] = ()
+    pace_s: Rate | None = None
 
     def flops_per_s(self, dtype: str) -> float | None:
         """Return the roof of one format in FLOP/s; None if it was not measured."""
@@ -143,7 +148,9 @@ class Roofs(Record, frozen=True, kw_only=True):
         for one in other.families:
             key = one.dtype, one.family
             families[key] = _higher(families[key], one) if key in families else one
-        return self._with(matmul, _quietest(copy, copies), families.values())
+        pace_s = min(filter(None, (self.pace_s, other.pace_s)), default=None)
+        merged = self._with(matmul, _quietest(copy, copies), families.values())
+        return msgspec.structs.replace(merged, pace_s=pace_s)
 
     def completed_by(self, older: Roofs) -> Roofs:
         """Return these roofs, with formats that they lack from an older measurement."""
@@ -223,6 +230,7 @@ def _entry(facts: DeviceFacts, threads: int) -> tuple[str, Path]:
             "device": facts.device,
             "name": facts.name,
             "threads": threads,
+            "python": facts.facts.get("python.version"),
             "facts": {name: facts.facts.get(name) for name in MUST_MATCH},
         },
         sort_keys=True,

@@ -288,9 +288,11 @@ class _Session:
     def once_more(self, rows: Sequence[Timing], budget_s: float) -> list[Timing]:
         """Time rows of one number format and thread count in one more process."""
         one = rows[0].what
-        roofs = self.roofs[one.threads].families
-        families = [roof for roof in roofs if roof.dtype == one.dtype]
-        return one_more_process(rows, budget_s, self.effort.fewest, families=families)
+        roofs = self.roofs[one.threads]
+        families = [roof for roof in roofs.families if roof.dtype == one.dtype]
+        return one_more_process(
+            rows, budget_s, self.effort.fewest, families=families, best_pace_s=roofs.pace_s
+        )
 
     def file(self, rows: Iterable[Timing]) -> TimingFile:
         settings = protocol(self.effort)
@@ -346,5 +348,7 @@ def protocol(effort: Effort) -> dict[str, int | float]:
         "warm_up_within": sampling.WARM_UP_WITHIN,
         "warm_up_limit_s": sampling.WARM_UP_LIMIT_S,
         "precise_within": sampling.PRECISE_WITHIN,
+        "pace_within": sampling.PACE_WITHIN,
+        "patience_s": sampling.PATIENCE_S,
         "shortest_sample_s": sampling.SHORTEST_SAMPLE_S,
     }

@@ -1,7 +1,8 @@
 """Summary of one row of timings: headline, spread, efficiency, bound, and how far to trust it.
 
 Verdicts: ``stable``, ``noisy``, ``unstable``, ``invalid`` (faster than the hardware can be) and
-``failed``, each with its reasons. No sample is ever left out because of its value.
+``failed``, each with its reasons. No sample is ever left out because of its value; only because the
+machine was slow, which other work beside it showed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from flopbench.core.statistics import (
 from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.gpu_readings import Energy, energy_per_image_j, foreign, throttled
+from flopbench.timing.measure.sampling import PACE_WITHIN
 from flopbench.timing.peaks import peak_of
 from flopbench.timing.records import Timing
 
@@ -44,6 +46,9 @@ wall time is primary the headline holds it, where CPU time is, CPU and wall time
 IDLE = 0.10
 """If CPU time is primary: in more than this share of the wall time the process neither computed nor
 waited for a processor, so the model waits for something else and CPU time is not what it takes."""
+
+WORTH_A_WORD = 0.10
+"""Share of samples left out, from which a row says so."""
 
 PROCESSES_DIFFER = "processes differ"
 
@@ -243,7 +248,16 @@ def _verdict(
     if impossible or severe:
         verdict = "invalid" if impossible else "unstable"
     remarks = [others] if others and row.lead == "cpu_s" else []
-    return verdict, (*impossible, *severe, *minor, *remarks)
+    return verdict, (*impossible, *severe, *minor, *remarks, *_left_out(row))
+
+
+def _left_out(row: Timing) -> list[str]:
+    """Say which share of the samples does not count, where it is worth a word."""
+    left = sum(len(run.left_out.get(row.lead, ())) for run in row.processes)
+    share = left / (left + len(row.pooled()))
+    if share < WORTH_A_WORD:
+        return []
+    return [f"{percentage(share)} of the samples are left out: the machine was slow meanwhile"]
 
 
 def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> list[str]:
@@ -276,6 +290,13 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
         calls = max(run.warm_up_calls for run in row.processes)
         severe.append(
             f"{unsettled} of {len(row.processes)} processes did not settle in {calls} warm-up calls"
+        )
+    paces = [run.pace for run in row.processes if run.pace is not None]
+    slow = [pace for pace in paces if pace * (1 + PACE_WITHIN) < 1]
+    if slow:
+        severe.append(
+            f"the machine ran at {percentage(min(slow))} of its best pace in {len(slow)} of "
+            f"{len(row.processes)} processes: repeat it later, or measure its pace with --refresh"
         )
     held = next(filter(None, (throttled(run.readings) for run in row.processes)), "")
     if held:

@@ -39,6 +39,8 @@ class NoiseClock:
         waits: wall time beyond CPU time in which others have the processor, as a share of it.
         sleeps: wall time beyond CPU time in which the call waits for something else, as a share.
         enqueue_s: host time of launching one call, on CUDA.
+        phases: how many times longer everything takes at a time, the machine's own pace too; None
+            reads no pace.
         tick_s: step of the clock behind cpu_s, 0 for none: shorter times read as 0.
         seed: of the generator.
     """
@@ -57,6 +59,7 @@ class NoiseClock:
         sleeps: float = 0.0,
         enqueue_s: float = 0.0,
         tick_s: float = 0.0,
+        phases: Callable[[float], float] | None = None,
         seed: int = 0,
     ) -> None:
         self.lead = {"cpu": "cpu_s", "cuda": "end_to_end_s"}[columns]
@@ -67,7 +70,7 @@ class NoiseClock:
         self._noise, self._drift, self._warm_up = noise, drift, tuple(warm_up)
         self._outliers, self._outlier_factor = outliers, outlier_factor
         self._waits, self._enqueue_s, self._tick_s = waits, enqueue_s, tick_s
-        self._sleeps = sleeps
+        self._sleeps, self._phases = sleeps, phases
         self._random = random.Random(seed)
         self._now = 0.0
 
@@ -90,8 +93,13 @@ class NoiseClock:
             self._now += sample["end_to_end_s"] * calls
         return sample
 
+    def pace(self) -> float | None:
+        """Return a millisecond, or as many as the phase makes of it; reading takes no time."""
+        return self._phases(self._now) / 1024 if self._phases else None
+
     def _one(self, factor: float | None) -> float:
         seconds = self._base_s * (1.0 if factor is None else factor)
+        seconds *= self._phases(self._now) if self._phases else 1.0
         if self.made < len(self._warm_up):
             seconds *= self._warm_up[self.made]
         seconds *= 1 + self._drift * self.made
@@ -121,8 +129,9 @@ def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> 
 def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:
     """Turn what the loop sampled into the record of one process."""
     fields: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
-    columns = {name: tuple(values) for name, values in sampled.columns.items()}
-    return ProcessRun(**{"first_s": first_s, **fields, "columns": columns, **changes})
+    for kind in ("columns", "left_out"):
+        fields[kind] = {name: tuple(values) for name, values in fields[kind].items()}
+    return ProcessRun(**{"first_s": first_s, **fields, **changes})
 
 
 def timed(
@@ -131,6 +140,7 @@ def timed(
     *,
     budget_s: float = 2.0,
     fewest: int = 10,
+    best_pace_s: float | None = None,
     run: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Timing:
@@ -141,13 +151,16 @@ def timed(
         spec: the specification.
         budget_s: of the loop.
         fewest: of the loop.
+        best_pace_s: that is known of the simulated machine.
         run: fields of every process's record to be changed.
         changes: fields of the row to be changed.
     """
     runs = []
     for clock in clocks:
         first_s = first_call(clock, idle)
-        (sampled,) = sample(clock, [idle], budget_s=budget_s, fewest=fewest)
+        (sampled,) = sample(
+            clock, [idle], budget_s=budget_s, fewest=fewest, best_pace_s=best_pace_s
+        )
         runs.append(as_run(sampled, first_s, **(run or {})))
     spec = spec or TimingSpec(spec="resnet18@32")
     return Timing(**{"what": spec, "lead": clocks[0].lead, "processes": tuple(runs), **changes})

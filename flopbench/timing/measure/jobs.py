@@ -53,10 +53,10 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
-            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too),
-            ``operators`` (whether to list them, afterwards), ``roots``: if the rows come from
-            several source trees, the tree that each is imported from (see ``trees`` for its
-            limits), else empty.
+            ``budget_s``, ``fewest``, ``best_pace_s`` (of this machine, if known), ``graphs``
+            (whether to time a captured graph too), ``operators`` (whether to list them,
+            afterwards), ``roots``: if the rows come from several source trees, the tree that each
+            is imported from (see ``trees`` for its limits), else empty.
 
     Returns:
         One object per row: ``run`` (``ProcessRun`` fields) and ``operators`` (``Operator`` fields
@@ -106,7 +106,13 @@ def _sample(
     """Time the calls that are ready, and fill in the answers."""
     clock = clock_for(specs[0].device, specs[0].threads)
     calls = [guarded(specs[place], place, one.call) for place, one in ready.items()]
-    results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
+    results = sample(
+        clock,
+        calls,
+        budget_s=job["budget_s"],
+        fewest=job["fewest"],
+        best_pace_s=job["best_pace_s"],
+    )
     for (place, one), sampled in zip(ready.items(), results, strict=True):
         spec = specs[place]
         run = run_fields(sampled, one.first_s)
@@ -129,9 +135,12 @@ def run_fields(sampled: Sampled, first_s: float, parts: int = 1) -> dict[str, An
         "first_s": round(first_s / parts, DIGITS),
         "warm_up_calls": sampled.warm_up_calls * parts,
         "calls_per_sample": sampled.calls_per_sample * parts,
-        "columns": {
-            name: [round(seconds / parts, DIGITS) for seconds in values]
-            for name, values in sampled.columns.items()
+        **{
+            kind: {
+                name: [round(seconds / parts, DIGITS) for seconds in values]
+                for name, values in getattr(sampled, kind).items()
+            }
+            for kind in ("columns", "left_out")
         },
     }
 

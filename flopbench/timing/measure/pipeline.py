@@ -86,7 +86,13 @@ def time_stage(job: Mapping[str, Any]) -> list[dict[str, Any]]:
         with torch.inference_mode():
             call, frames = _stage_call(*job["clip"], threads=row["threads"])
             first_s = first_call(clock, call)
-            (sampled,) = sample(clock, [call], budget_s=job["budget_s"], fewest=job["fewest"])
+            (sampled,) = sample(
+                clock,
+                [call],
+                budget_s=job["budget_s"],
+                fewest=job["fewest"],
+                best_pace_s=job["best_pace_s"],
+            )
     except FlopbenchError as error:
         return [{"failure": error.line}]
     except Exception as error:  # of a library, or of a file that has changed

@@ -18,10 +18,11 @@ from flopbench.core.errors import InputError
 from flopbench.core.statistics import median
 from flopbench.models.build.environment import SEED
 from flopbench.timing.devices import DTYPES
-from flopbench.timing.measure.clocks import waited_ns
+from flopbench.timing.measure.clocks import clock_for, waited_ns
 from flopbench.timing.measure.device import check_device
 from flopbench.timing.measure.family_roofs import measure_families
 from flopbench.timing.measure.precision import precision
+from flopbench.timing.measure.sampling import best_pace
 from flopbench.timing.roofs import CopyRoof, Roof, Roofs
 
 BUDGET_S = 1.0
@@ -71,14 +72,21 @@ def measure_roofs(
 ) -> Roofs:
     """Measure the matmul roof of every format, and the copy roof, ``budget_s`` each.
 
-    Then operators of each family, three times as long in all. torch's threads are restored
-    afterwards. None takes the device's default for rows and columns ``n`` and for
-    ``buffer_bytes`` of each copied buffer, as an empty tuple does for ``stream_bytes``.
+    Then operators of each family, three times as long in all, and between them the machine's pace.
+    torch's threads are restored afterwards. None takes the device's default for rows and columns
+    ``n`` and for ``buffer_bytes`` of each copied buffer, as an empty tuple does for
+    ``stream_bytes``.
     """
     if threads < 1:
         raise InputError(f"threads is {threads}, expected 1 or more")
     for dtype in dtypes:
         check_device(device, dtype)
+    clock, paces = clock_for(device, threads), list[float | None]()
+
+    def least_s(call: Callable[[], object]) -> float:
+        paces.append(clock.pace())
+        return _best(call, device, threads, FAMILY_SHARE * budget_s)[0]
+
     size = n or (CPU_THREADS_N if device == "cpu" and threads > 1 else MATMUL_N[device])
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -94,14 +102,22 @@ def measure_roofs(
                     device,
                     roof.dtype,
                     threads,
-                    lambda call: _best(call, device, threads, FAMILY_SHARE * budget_s)[0],
+                    least_s,
                     matmul_flops_per_s=roof.flops_per_s,
                     sizes=stream_bytes,
                 )
             ]
     finally:
         torch.set_num_threads(before)
-    return Roofs(device=device, threads=threads, matmul=matmul, copy=copy, families=tuple(families))
+    read = [pace for pace in paces if pace is not None]
+    return Roofs(
+        device=device,
+        threads=threads,
+        matmul=matmul,
+        copy=copy,
+        families=tuple(families),
+        pace_s=best_pace(read) if read else None,
+    )
 
 
 def _matmul(device: str, dtype: str, n: int, threads: int, budget_s: float) -> Roof:

@@ -39,6 +39,14 @@ SHORTEST_SAMPLE_S = 1e-3
 """Calls on a host clock are grouped until a sample lasts as long: reading the clocks takes about
 a microsecond, and a scheduler tick then matters little."""
 
+PACE_WITHIN = 0.15
+"""A sample counts if a fixed piece of work beside it took no more than this share above its best
+time. A shared processor falls into phases of 1 to 30 s in which all calls take half as long again,
+that work as well; within its quick phases the work varied by a tenth either way."""
+
+PATIENCE_S = 10.0
+"""Seconds beyond the budget for which a slow phase is waited out."""
+
 Call = Callable[[], Any]
 
 
@@ -59,6 +67,9 @@ class Clock(Protocol):
     def time(self, call: Call, calls: int) -> dict[str, float]:
         """Make ``calls`` calls; return column name -> seconds per call."""
 
+    def pace(self) -> float | None:
+        """Return the seconds of a fixed piece of work; None where it would say nothing."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Sampled:
@@ -70,11 +81,20 @@ class Sampled:
     stopped: Literal["precise", "budget"] = "budget"
     calls_per_sample: int = 1
     columns: dict[str, list[float]] = field(default_factory=dict)
+    left_out: dict[str, list[float]] = field(default_factory=dict)
+    pace: float | None = None
 
     def add(self, sample: dict[str, float]) -> None:
         """Add one sample."""
         for name, seconds in sample.items():
             self.columns.setdefault(name, []).append(seconds)
+
+    def keep(self, quick: Sequence[int]) -> None:
+        """Keep the samples at these places; set the others apart."""
+        slow = sorted(set(range(len(next(iter(self.columns.values()))))) - set(quick))
+        if slow:
+            self.left_out = {name: [own[i] for i in slow] for name, own in self.columns.items()}
+            self.columns = {name: [own[i] for i in quick] for name, own in self.columns.items()}
 
 
 def first_call(clock: Clock, call: Call) -> float:
@@ -112,30 +132,88 @@ def warm_up(clock: Clock, call: Call, sampled: Sampled, limit_s: float = WARM_UP
 
 
 def sample(
-    clock: Clock, calls: Sequence[Call], *, budget_s: float, fewest: int = FEWEST_SAMPLES
+    clock: Clock,
+    calls: Sequence[Call],
+    *,
+    budget_s: float,
+    fewest: int = FEWEST_SAMPLES,
+    best_pace_s: float | None = None,
 ) -> list[Sampled]:
     """Warm calls up, then time them in turn, forwards and backwards, until all are precise.
 
     Several calls are interleaved in ABBA order, so that neither always follows the other, and have
     the same number of samples: as many as ``budget_s`` seconds per call allow, and at least
-    ``fewest``.
+    ``fewest``. Samples of the machine's slow phases are left out, and do not count: a process that
+    has too few others goes on for ``PATIENCE_S``, then takes the quickest by pace. ``best_pace_s``
+    is the best that is known of this machine.
     """
     results = [Sampled() for _ in calls]
     order = list(zip(calls, results, strict=True))
     for call, sampled in order:
         warm_up(clock, call, sampled)
-    start, taken = clock.now(), 0
+    start, taken, waiting = clock.now(), 0, False
+    paces = _Paces(clock, best_pace_s)
     while True:
         for call, sampled in order if taken % 2 == 0 else reversed(order):
             sampled.add(clock.time(call, sampled.calls_per_sample))
         taken += 1
-        if taken < fewest:
+        paces.read()
+        spent_s = clock.now() - start - budget_s * len(calls)
+        if taken < fewest or (taken % CHECK_EVERY and spent_s < (PATIENCE_S if waiting else 0)):
             continue
-        if taken % CHECK_EVERY == 0:
-            widths = [half_width(sampled.columns[clock.lead]) for sampled in results]
-            if max(widths) <= PRECISE_WITHIN:
-                for sampled in results:
-                    sampled.stopped = "precise"
-                return results
-        if clock.now() - start >= budget_s * len(calls):
-            return results
+        quick = paces.quick()
+        waiting = len(quick) < fewest
+        if waiting and spent_s < PATIENCE_S:
+            continue
+        precise = taken % CHECK_EVERY == 0 and all(
+            half_width([sampled.columns[clock.lead][i] for i in quick]) <= PRECISE_WITHIN
+            for sampled in results
+        )
+        if precise or spent_s >= 0:
+            break
+    if waiting:
+        quick = paces.quickest(fewest)
+    for sampled in results:
+        sampled.stopped = "precise" if precise else "budget"
+        sampled.keep(quick)
+        sampled.pace = paces.share(quick)
+    return results
+
+
+def best_pace(readings: Sequence[float]) -> float:
+    """Return the best pace that is not a slip of the clock: the 5 % quantile of some readings."""
+    return sorted(readings)[len(readings) // 20]
+
+
+class _Paces:
+    """The machine's pace about each sample: the mean of the readings before and after it."""
+
+    def __init__(self, clock: Clock, best_s: float | None) -> None:
+        self._clock, self._known_s = clock, best_s
+        self._readings = [clock.pace()]
+        self._about: list[float] = []
+
+    def read(self) -> None:
+        """Take the reading after a sample."""
+        self._readings.append(self._clock.pace())
+        before, after = self._readings[-2:]
+        self._about.append(((before or 0.0) + (after or 0.0)) / 2)
+
+    def _best_s(self) -> float:
+        own = best_pace([reading or 0.0 for reading in self._readings])
+        return own if self._known_s is None else min(own, self._known_s)
+
+    def quick(self) -> list[int]:
+        """Return the places of the samples that count."""
+        limit_s = (1 + PACE_WITHIN) * self._best_s()
+        return [place for place, pace in enumerate(self._about) if pace <= limit_s]
+
+    def quickest(self, number: int) -> list[int]:
+        """Return the places of the samples with the best pace, in order of time."""
+        return sorted(sorted(range(len(self._about)), key=self._about.__getitem__)[:number])
+
+    def share(self, places: Sequence[int]) -> float | None:
+        """Return the pace of samples as a share of the best; None where it is not read."""
+        if self._readings[0] is None:
+            return None
+        return self._best_s() / median([self._about[place] for place in places])

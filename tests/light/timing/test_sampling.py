@@ -5,6 +5,7 @@ Base times are powers of two, so that sums of them are exact and counts can be w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from flopbench.core.statistics import half_width, median
 from flopbench.timing.measure.sampling import (
     FEWEST_SAMPLES,
+    PATIENCE_S,
     PRECISE_WITHIN,
     WARM_UP_LIMIT_S,
     WARM_UP_S,
@@ -109,6 +111,62 @@ def test_the_first_call_stands_apart() -> None:
     assert sampled.warm_up_s == 20 / 16 * 1.5
     assert max(sampled.columns["cpu_s"]) == 1 / 16
     assert clock.made == 1 + 20 + 10
+
+
+# --- the pace of the machine
+
+
+def slow_between(start_s: float, end_s: float, factor: float = 1.5) -> Callable[[float], float]:
+    """Return phases of a machine that is slow for a while."""
+    return lambda now: factor if start_s <= now < end_s else 1.0
+
+
+def paced(phases: Callable[[float], float], **options: Any) -> Sampled:
+    """Return what the loop sampled of a call of 1/16 s; the warm-up takes the first 1.25 s."""
+    (sampled,) = sample(NoiseClock(1 / 16, phases=phases), [idle], **{"budget_s": 0.0, **options})
+    return sampled
+
+
+def test_samples_of_a_slow_phase_are_set_apart() -> None:
+    """A phase that ends 0.25 s into the samples holds 3 of 3/32 s each. Seven of the first ten
+    count, so that ten more are taken.
+    """
+    sampled = paced(slow_between(1.25, 1.5))
+    assert sampled.columns["cpu_s"] == [1 / 16] * 17
+    assert sampled.left_out["cpu_s"] == [3 / 32] * 3
+    assert (sampled.pace, sampled.stopped) == (1.0, "precise")
+
+
+def test_a_machine_that_stays_slow_is_waited_for_and_said_to_be_slow() -> None:
+    """Its best pace is known from before: after ten seconds the quickest samples are taken."""
+    sampled = paced(slow_between(0.0, math.inf), best_pace_s=1 / 1024)
+    assert sampled.columns["cpu_s"] == [3 / 32] * FEWEST_SAMPLES
+    taken = FEWEST_SAMPLES + len(sampled.left_out["cpu_s"])
+    assert PATIENCE_S <= taken * 3 / 32 < PATIENCE_S + 10 / 16
+    assert (sampled.pace, sampled.stopped) == (2 / 3, "budget")
+
+
+def test_a_pace_within_the_tolerance_counts() -> None:
+    """A seventh slower is within 15 %, a sixth is not."""
+    inside = paced(slow_between(1.5, math.inf, 8 / 7), best_pace_s=1 / 1024)
+    assert not inside.left_out
+    outside = paced(slow_between(1.5, 2.5, 7 / 6), best_pace_s=1 / 1024)
+    assert outside.left_out
+
+
+def test_calls_that_take_turns_leave_the_same_samples_out() -> None:
+    """One reading a round, so that pairs stay pairs."""
+    clock = NoiseClock(1 / 64, phases=lambda now: 2.0 if int(now * 8) % 4 == 3 else 1.0)
+    one, other = sample(clock, [lambda: 1.0, lambda: 3.0], budget_s=1.0, fewest=20)
+    assert len(one.columns["cpu_s"]) == len(other.columns["cpu_s"]) >= 20
+    assert len(one.left_out["cpu_s"]) == len(other.left_out["cpu_s"]) > 0
+    assert median(other.columns["cpu_s"]) == 3 * median(one.columns["cpu_s"]) == 3 / 64
+
+
+def test_without_a_pace_nothing_is_left_out() -> None:
+    """On accelerators and with several threads it is not read."""
+    (sampled,) = sample(NoiseClock(1 / 16, outliers=0.3), [idle], budget_s=2.0)
+    assert (sampled.left_out, sampled.pace) == ({}, None)
 
 
 @pytest.mark.parametrize(("fewest", "samples"), [(1, 10), (6, 10), (10, 10), (11, 20), (25, 30)])

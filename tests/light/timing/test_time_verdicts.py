@@ -155,6 +155,23 @@ def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
         ),
         (lambda: timed(alike(sleeps=0.1)), "stable", ()),
         (lambda: timed(alike(sleeps=3.0), lead="wall_s"), "stable", ()),
+        # All takes twice as long every other half second: seven of twelve samples count, not the
+        # four of a slow phase, nor the one that it begins in.
+        (
+            lambda: timed(alike(phases=lambda now: 1.0 + int(now * 2) % 2), fewest=20),
+            "stable",
+            ("45 % of the samples are left out: the machine was slow meanwhile",),
+        ),
+        # One that never sees the best pace, which it is told, waits and is marked.
+        (
+            lambda: timed(alike(phases=lambda _now: 1.25), best_pace_s=1 / 1024),
+            "unstable",
+            (
+                "the machine ran at 80 % of its best pace in 3 of 3 processes: repeat it later, or "
+                "measure its pace with --refresh",
+                "94 % of the samples are left out: the machine was slow meanwhile",
+            ),
+        ),
         # Two others in the last recorded reading; idle starts and small steps of clocks are calm.
         (lambda: on_cuda(recorded("guest")), "noisy", ("2 other processes used the GPU",)),
         (lambda: on_cuda(recorded("calm")), "stable", ()),
