@@ -145,6 +145,7 @@ def test_a_row_holds_theory_and_raw_samples(folder: Path, mixed: Done) -> None:
     assert run.first_s > 0
     assert run.warm_up_calls >= 10
     assert run.peak_bytes is not None
+    assert 0 < (run.pace or 0) < 2  # the machine's, of its best
     assert row.lead == "cpu_s"
     assert {"flops_per_s", "bytes_per_s", "measured_unix_s", "spread"} <= set(row.roofs)
     assert row.roofs["flops_per_s"]

@@ -117,7 +117,7 @@ def _python(
     if warm_up_s is not None:
         from flopbench.timing.measure import sampling
 
-        sampling.WARM_UP_S = warm_up_s
+        sampling.WARM_UP_S = sampling.PATIENCE_S = warm_up_s
     flag, code, *rest = args
     sys.argv = [flag, *rest]
     if flag == "-c":
