@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import gc
 import io
 import os
 import sys
@@ -46,13 +45,14 @@ VERBS = {
 
 _FILES = {name: f"{name}_verb" for name in ("init", "log", "counters", "cache")}
 
-RARELY = (200_000, 50, 100)
-"""Garbage collection thresholds: importing torch makes a million objects that all stay, and
-scanning them again and again takes a tenth of a short process."""
 
+def build_parser(verb: str | None = None, *, alone: bool = False) -> Parser:
+    """Return the parser of the command line.
 
-def build_parser(verb: str | None = None) -> Parser:
-    """Return the parser of the command line, with the options of one verb, or of all of them."""
+    Args:
+        verb: the one whose options it has, or None for those of all.
+        alone: whether it knows no other verb: where the verb comes first, none is asked for.
+    """
     parser = Parser(
         prog="flopbench",
         description="What a vision model really costs: exact MACs, policies, measured time.",
@@ -60,15 +60,14 @@ def build_parser(verb: str | None = None) -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"flopbench {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, does in VERBS.items():
+    for name, does in {verb: VERBS[verb]}.items() if verb and alone else VERBS.items():
         add = partial(verbs.add_parser, name, help=does)
         if verb in {None, name}:
             import_module(f"flopbench.cli.{_FILES.get(name, name)}").add_parser(add)
         else:
-            add()
-    if verb is None:
-        kinds = verbs.choices["plot"].get_default("kinds")
-        verbs.choices["completion"].set_defaults(whole=parser, kinds=kinds)  # what it completes
+            add(add_help=False)
+    if verb == "completion":
+        verbs.choices[verb].set_defaults(whole=build_parser)  # what it completes
     return parser
 
 
@@ -76,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status (0 fine, 1 check failed, 2 input, 3 not measured)."""
     given = sys.argv[1:] if argv is None else argv
     verb = next((word for word in given if not word.startswith("-")), "")
-    parser = build_parser(None if verb == "completion" else verb)
+    parser = build_parser(verb, alone=verb in VERBS and given[0] == verb)
     if not given:
         parser.print_help()
         return EXIT_OK
@@ -96,7 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    gc.set_threshold(*RARELY)
     try:
         status: int = args.run(args)
         return status

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from flopbench.core import stopping
 from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.core.escaping import one_line
 from flopbench.core.files import check_apart, check_writable, write_atomic
-from flopbench.counting.registry import DEFAULT_COUNTERS
 
 if TYPE_CHECKING:
     from flopbench.core.tables import Tables
@@ -122,6 +120,8 @@ def add_output(parser: Parser, formats: tuple[str, ...]) -> None:
 
 def add_counters(parser: Parser) -> None:
     """Add ``--counter`` and ``--refresh``."""
+    from flopbench.counting.registry import DEFAULT_COUNTERS
+
     group = parser.group("counting")
     group.option(
         "--counter NAME",
@@ -133,6 +133,8 @@ def add_counters(parser: Parser) -> None:
 
 def chosen_counters(args: argparse.Namespace) -> list[str]:
     """Return the counters asked for; ``a,b`` names two."""
+    from flopbench.counting.registry import DEFAULT_COUNTERS
+
     if not args.counter:
         return list(DEFAULT_COUNTERS)
     names = [name.strip() for text in args.counter for name in text.split(",")]
@@ -273,6 +275,8 @@ class Bar:
     @property
     def times(self) -> str:
         """Time elapsed and, once something is done, left if the rest takes as long."""
+        from datetime import timedelta
+
         done, total, _ = self._state
         now, left = self._clock(), "-:--:--"
         if done:

@@ -29,19 +29,19 @@ def run(args: argparse.Namespace) -> int:
     """Print the script for one shell."""
     import shtab
 
-    for kind in args.kinds.values():
-        kind.declare()
-    for action in _actions(args.whole):
+    whole = args.whole()
+    for action in _actions(whole):
         if action.metavar in FILES:
             action.complete = shtab.FILE
         elif action.metavar in FOLDERS:
             action.complete = shtab.DIRECTORY
-    sys.stdout.write(shtab.complete(args.whole, shell=args.shell))
+    sys.stdout.write(shtab.complete(whole, shell=args.shell))
     return EXIT_OK
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[Any]:
+def _actions(parser: Parser) -> Iterator[Any]:
     """Yield all options and arguments, also those of verbs and kinds."""
+    parser.declare()
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):

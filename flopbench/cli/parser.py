@@ -61,6 +61,9 @@ class Parser(Options, argparse.ArgumentParser):
         self._action_groups.append(own)
         return own
 
+    def declare(self) -> None:
+        """Add options that take a while to load; there are none but for a kind of figure."""
+
     def format_help(self) -> str:
         """Return the help, with the examples of this verb or kind at its end."""
         examples = EXAMPLES.get(self.prog.partition(" ")[2], ())

@@ -37,7 +37,6 @@ def add_parser(add: Callable[..., Parser]) -> None:
     )
     for name, shows in KINDS.items():
         kinds.add_parser(name, help=shows.replace("%", "%%")).set_defaults(run=run)
-    parser.set_defaults(kinds=kinds.choices)
 
 
 STYLE = {

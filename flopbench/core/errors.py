@@ -1,4 +1,4 @@
-"""Exceptions and their exit statuses, remarks on results, and the words that messages share."""
+"""Exceptions and their exit statuses, and the words that messages share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import contextlib
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import count, islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flopbench.core.escaping import one_line
+
+if TYPE_CHECKING:
+    from flopbench.core.remarks import Remark as Remark
 
 EXIT_OK = 0
 EXIT_CHECK_FAILED = 1
@@ -105,27 +107,12 @@ def shown_value(value: Any) -> str:
     return cut(repr(value) if isinstance(value, str) else str(value))
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A warning or a note; one line of text where it is printed.
+def __getattr__(name: str) -> Any:
+    if name != "Remark":  # a record: what makes one takes 8 ms to import, which --help has not
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from flopbench.core.remarks import Remark
 
-    Attributes:
-        text: the remark.
-        subject: the run, method or component that it is about; empty where the text says so.
-        kind: for code that looks for some remarks: samples that were ``left out``, costs that
-            follow different ``rules``, or signs of ``clusters``, which concern intervals only.
-    """
-
-    text: str
-    subject: str = ""
-    kind: Literal["", "left out", "rules", "clusters"] = field(default="", compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.text}" if self.subject else self.text
-
-    def of(self, subject: str) -> Remark:
-        """Return the remark as one about ``subject``."""
-        return replace(self, text=str(self), subject=subject)
+    return Remark
 
 
 def distinct(names: Sequence[str]) -> list[str]:

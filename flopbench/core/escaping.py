@@ -6,17 +6,16 @@ A name may hold anything. It is shown as it is, and never becomes markup.
 from __future__ import annotations
 
 import re
-import unicodedata
-from itertools import groupby
+from itertools import groupby, pairwise
 
 _INTRAWORD = r"(?P<word>(?<=[^\W_])_+(?=[^\W_]))"
 """Underscores inside a word make no emphasis: ``mobilenet_v2`` stays."""
 _MARKUP = r"[\\|<`*~$_]|&(?=#?\w+;)"
-_INLINE = re.compile(rf"{_INTRAWORD}|{_MARKUP}|\](?=[(:])|\](?=\[(?!\d+\]))")
-_BRACKETED = re.compile(rf"{_INTRAWORD}|{_MARKUP}|[\[\]]")
-_BLOCK = re.compile(r"[#>+=-]|\[(?=[ xX]\])|(?<=\d)[.)](?=\s|$)")
+_INLINE = rf"{_INTRAWORD}|{_MARKUP}|\](?=[(:])|\](?=\[(?!\d+\]))"
+_BRACKETED = rf"{_INTRAWORD}|{_MARKUP}|[\[\]]"
+_BLOCK = r"[#>+=-]|\[(?=[ xX]\])|(?<=\d)[.)](?=\s|$)"
 """What would make a line a heading, a quotation, a list or a check box."""
-_NUMBERED = re.compile(r"\d{1,9}(?=[.)])")
+_NUMBERED = r"\d{1,9}(?=[.)])"
 
 _MATHS = """
 α alpha β beta γ gamma δ delta ε epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu
@@ -48,7 +47,7 @@ _LATEX = {
     "[": "{[}",
     "]": "{]}",
     '"': "''",
-    **{sign: f"$\\{name}$" for sign, name in re.findall(r"(\S) (\w+)", _MATHS)},
+    **{sign: f"$\\{name}$" for sign, name in list(pairwise(_MATHS.split()))[::2]},
 }
 _LIGATURES = "-,'"
 """Characters that a font joins into a ligature where two of them meet."""
@@ -82,8 +81,8 @@ def markdown_escape(text: str) -> str:
 def markdown_line(text: str) -> str:
     """Escape text at the start of a line or a bullet, where it must not start a block either."""
     plain = one_line(text).strip(" ")
-    number = _NUMBERED.match(plain)
-    start = _BLOCK.match(plain, number.end() if number else 0)
+    number = re.match(_NUMBERED, plain)
+    start = re.compile(_BLOCK).match(plain, number.end() if number else 0)
     if start is None:
         return _escaped(_INLINE, plain)
     # The character is escaped by itself: what precedes and follows it does not matter.
@@ -102,6 +101,8 @@ def latex_escape(text: str) -> str:
     Symbols such as ``×`` become commands, and letters of Latin scripts stay (UTF-8). Others go
     through ``OTHER_SCRIPTS``, which works with any engine: see ``LATEX_FALLBACK``.
     """
+    import unicodedata
+
     plain = unicodedata.normalize("NFC", one_line(text))
     parts, last = [], ""
     for known, run in groupby(plain, lambda c: c in _LATEX or c in _KNOWN):
@@ -117,5 +118,5 @@ def latex_escape(text: str) -> str:
     return "".join(parts)
 
 
-def _escaped(pattern: re.Pattern[str], plain: str) -> str:
-    return pattern.sub(lambda m: m[0] if m["word"] else f"\\{m[0]}", plain)
+def _escaped(pattern: str, plain: str) -> str:
+    return re.sub(pattern, lambda m: m[0] if m["word"] else f"\\{m[0]}", plain)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.core import stopping
 from flopbench.core.errors import DataError, InputError, cut
 from flopbench.core.limits import LARGEST_INTEGER
+
+if TYPE_CHECKING:
+    import json
 
 
 def check_writable(path: Path) -> None:
@@ -226,6 +228,8 @@ def parse_json(
         DataError: not JSON (the message names line and column), a key twice in one object, or a
             value that can be neither computed with nor written.
     """
+    import json
+
     large: list[str] = []
 
     def integer(digits: str) -> int:
@@ -282,6 +286,8 @@ def _finite(text: str) -> float:
 
 def _repeated(text: str, source: str, key: str) -> DataError:
     """Return the error for a key twice in one object, with its two lines where they are known."""
+    import json
+
     opening = json.dumps(key, ensure_ascii=False) + ":"
     numbered = enumerate(text.split("\n"), start=1)
     lines = [str(number) for number, line in numbered if line.lstrip().startswith(opening)]

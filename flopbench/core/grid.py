@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import html
 import io
+import os
 import re
-import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -21,7 +19,9 @@ TERMINAL_GAP = 2
 """Characters between two columns on a terminal."""
 SHORTEST_NAME = 24
 """Characters that a name in a first column keeps, at least."""
-_MARKS = re.compile(r"(?: (?:\[[0-9]+\])+)+$")
+_COLOURS = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
+"""Variables by which users ask rich for colours that are not for a terminal."""
+_MARKS = r"(?: (?:\[[0-9]+\])+)+$"
 """References to footnotes at the end of a cell; ``depths=[2]`` of a specification is none."""
 
 
@@ -117,7 +117,7 @@ class Grid:
             numbers = [places[n] for n in re.findall("[0-9]+", marks[0]) if n in places]
             return " " * bool(numbers) + "".join(f"[{n}]" for n in numbers)
 
-        rows = tuple(tuple(_MARKS.sub(renumbered, cell) for cell in row) for row in self.rows)
+        rows = tuple(tuple(re.sub(_MARKS, renumbered, cell) for cell in row) for row in self.rows)
         return replace(self, rows=rows, footnotes=tuple(left))
 
 
@@ -200,43 +200,61 @@ def to_terminal(
     the least important columns are left out where all would not fit, and named; without ``notes``
     only those that ``stay`` are below it. Nothing else is left out of a file or a pipe.
     """
-    from rich.cells import cell_len
-    from rich.text import Text
 
     def width_of(column: Column, cells: Sequence[str]) -> int:
-        return max(cell_len(one_line(text)) for text in (column.title, *cells))
+        return max(_width(one_line(text)) for text in (column.title, *cells))
 
     def widths_of(grid: Grid) -> list[int]:
         return [width_of(c, [row[k] for row in grid.rows]) for k, c in enumerate(grid.columns)]
 
-    console, on_screen = console_for(stream), stream.isatty()
+    on_screen = stream.isatty()
+    console = console_for(stream) if on_screen or not _COLOURS.isdisjoint(os.environ) else None
     notes_below = len(lines_below(grid))
     if on_screen and not notes:
         staying = tuple(line for line in grid.caption if line in grid.stay)
         grid = replace(grid.with_footnotes(grid.stay), caption=staying)
     notes_below -= len(lines_below(grid))
     left_out: tuple[str, ...] = ()
-    if on_screen and not wide:
+    if console is not None and on_screen and not wide:
         grid = _short_names(grid, console.width, widths_of(grid))
         grid, left_out = fitted(grid, console.width, width_of, TERMINAL_GAP)
     widths = widths_of(grid)
     write_prose([one_line(grid.title)], stream, style="bold")
     for row in (None, *grid.rows):
-        line = Text()
+        line: list[tuple[str, str]] = []
         for k, column in enumerate(grid.columns):
             cell = one_line(column.title if row is None else row[k])
-            space = " " * (widths[k] - cell_len(cell))
-            line.append(" " * TERMINAL_GAP if k else "")
-            line.append(space if column.align == "right" else "")
-            line.append(cell, "bold" if row is None else (styles or {}).get(cell, ""))
-            line.append(space if column.align == "left" else "")
-        line.rstrip()
-        console.print(line)
+            space = " " * (widths[k] - _width(cell))
+            line.append((" " * TERMINAL_GAP if k else "", ""))
+            line.append((space if column.align == "right" else "", ""))
+            line.append((cell, "bold" if row is None else (styles or {}).get(cell, "")))
+            line.append((space if column.align == "left" else "", ""))
+        if console is None:
+            stream.write("".join(text for text, _ in line).rstrip() + "\n")
+        else:
+            _print_styled(line, console)
     gone = (
         [f"Left out: {', '.join(dict.fromkeys(left_out))} (--wide shows all)."] if left_out else []
     )
     write_prose([*gone, *map(one_line, lines_below(grid))], stream)
     return notes_below
+
+
+def _width(text: str) -> int:
+    """Return how many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _print_styled(line: Iterable[tuple[str, str]], console: Console) -> None:
+    from rich.text import Text
+
+    text = Text.assemble(*line)
+    text.rstrip()
+    console.print(text)
 
 
 def write_prose(lines: Iterable[str], stream: TextIO, *, style: str = "") -> None:
@@ -245,6 +263,8 @@ def write_prose(lines: Iterable[str], stream: TextIO, *, style: str = "") -> Non
     if not stream.isatty():
         stream.write("".join(f"{line.rstrip()}\n" for line in lines))
         return
+    import textwrap
+
     from rich.text import Text
 
     console = console_for(stream)
@@ -301,6 +321,8 @@ def _markdown_cell(text: str) -> str:
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return RFC 4180 text with LF line ends; None becomes an empty field."""
+    import csv
+
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
@@ -310,6 +332,8 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def to_html(grid: Grid) -> str:
     """Return a ``<table>`` with its notes, everything escaped."""
+    import html
+
     head = "".join(f'<th scope="col">{html.escape(c.title)}</th>' for c in grid.columns)
     body = "".join(
         "<tr>"

@@ -102,11 +102,11 @@ def status_of(came: Sequence[int]) -> int:
 
 
 def leave(status: int) -> int:
-    """End the process with a status, the text written: at once, where it has imported torch.
+    """End the process with a status, the text written: at once, unless a thread is to end first.
 
-    Python would first search the million objects that torch leaves for garbage, more than once.
+    Python would first search all objects for garbage, more than once, and free them one by one.
     """
-    if "torch" not in sys.modules or threading.active_count() > 1:
+    if threading.active_count() > 1:
         return status
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):

@@ -30,10 +30,10 @@ Count = Literal["MACs", "FLOPs"]
 
 PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": GIGA, "T": 10**12}
 _IN_WORDS = {"": "", "k": "thousand ", "M": "million ", "G": "billion ", "T": "trillion "}
-_COST_UNIT = re.compile(r"(?P<prefix>[A-Za-z]?)(?P<noun>(?i:MACs?|FLOPs?))")
+_COST_UNIT = r"(?P<prefix>[A-Za-z]?)(?P<noun>(?i:MACs?|FLOPs?))"
 
 _NUMBER = r"(?P<digits>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?"
-_QUANTITY = re.compile(rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?", re.DOTALL)
+_QUANTITY = rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?"
 
 
 def giga(count: int, digits: int = 4) -> str:
@@ -75,7 +75,7 @@ def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
     """
     if len(text) > 4 * LONGEST_NUMBER:
         raise InputError(f"{shown_amount(text)} has too many digits or letters", expected)
-    match = _QUANTITY.fullmatch(text.strip())
+    match = re.fullmatch(_QUANTITY, text.strip(), re.DOTALL)
     if match is None:
         raise InputError(f"{shown_amount(text)} is not a number with a unit", expected)
     if (match["unit"] or "").startswith(","):
@@ -113,7 +113,7 @@ def cost_readings(unit: str) -> dict[Count, Fraction]:
     Returns:
         count -> MACs in one unit; MACs first; empty if it is not a unit of cost.
     """
-    match = _COST_UNIT.fullmatch(unit)
+    match = re.fullmatch(_COST_UNIT, unit)
     if match is None:
         return {}
     prefix, noun = match["prefix"], match["noun"]

@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Iterable, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from flopbench.core.errors import InputError, near_match
 
@@ -54,6 +57,14 @@ class CounterInfo:
     def _is_named(self) -> bool:
         """Whether what is imported is the distribution of that name: no fork stands in for it."""
         return not self.extra or self.distribution in {"torch", "flopbench"}
+
+
+class _Metadata(NamedTuple):
+    """What is recorded of a distribution: version, where it is, and the text of a file by name."""
+
+    version: str
+    folder: Path
+    text_of: Callable[[str], str | None]
 
 
 def _own(name: str, module: str, cls: str, distribution: str, extra: str) -> CounterInfo:
@@ -121,15 +132,57 @@ def is_installed(name: str) -> bool:
 
 
 @lru_cache
+def _listed(folder: str) -> dict[str, str]:
+    """Return what has metadata in a folder of ``sys.path``: name -> file or folder of it."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError):  # a file, or nothing
+        for entry in os.listdir(folder or "."):
+            if entry.endswith((".dist-info", ".egg-info")):
+                name = entry.rpartition(".")[0].partition("-")[0]
+                found.setdefault(_normal(name), os.path.join(folder, entry))
+    return found
+
+
+def _normal(name: str) -> str:
+    return re.sub("[-_.]+", "_", name).lower()
+
+
 @lru_cache
-def installed_version(distribution: str) -> str | None:
-    """Read a distribution's version from its metadata, without importing it."""
-    from importlib import metadata  # takes 30 ms, which reading a log has not
+def _metadata_of(distribution: str) -> _Metadata | None:
+    """Find a distribution as ``importlib.metadata`` does; None where nothing of it is installed.
+
+    That takes 30 ms to import, which a warm cache has not: it is asked for what is not as usual.
+    """
+    listed = (_listed(folder).get(_normal(distribution)) for folder in sys.path)
+    found = next(filter(None, listed), "")
+    if found.endswith(".dist-info") and (version := _version_in(found)):
+        return _Metadata(version, Path(found).parent, partial(_text_in, found))
+    from importlib import metadata
 
     try:
-        return metadata.version(distribution)
+        other = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
+    return _Metadata(other.version, Path(str(other.locate_file(""))), other.read_text)
+
+
+def _text_in(folder: str, name: str) -> str | None:
+    try:
+        return Path(folder, name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _version_in(folder: str) -> str:
+    head, _, _ = (_text_in(folder, "METADATA") or "").partition("\n\n")
+    found = re.search("^Version: (.*)", head, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def installed_version(distribution: str) -> str | None:
+    """Read a distribution's version from its metadata, without importing it."""
+    found = _metadata_of(distribution)
+    return None if found is None else found.version
 
 
 def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
@@ -156,23 +209,20 @@ def _provider(module: str) -> tuple[str, str | None]:
 
 def _owns(distribution: str, module: str, origin: str) -> bool:
     """Whether a distribution installed the file that a module is imported from."""
-    from importlib import metadata
-
-    try:
-        installed = metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
+    installed = _metadata_of(distribution)
+    if installed is None:
         return False
-    if '"editable": true' in (installed.read_text("direct_url.json") or ""):
+    if '"editable": true' in (installed.text_of("direct_url.json") or ""):
         return True
     import base64
     import hashlib  # takes a moment, which start-up has not
 
     entry = f"{module}/__init__.py"
-    if not os.path.samefile(str(installed.locate_file("")), Path(origin).parents[1]):
+    if not os.path.samefile(installed.folder, Path(origin).parents[1]):
         return False
     digest = base64.urlsafe_b64encode(hashlib.sha256(Path(origin).read_bytes()).digest())
     # Where two distributions wrote the same file, it is what the later one recorded.
-    record = installed.read_text("RECORD") or f"{entry},"
+    record = installed.text_of("RECORD") or f"{entry},"
     files = dict(line.split(",", 1) for line in record.splitlines() if "," in line)
     return entry in files and digest.decode().rstrip("=") in (files[entry] or digest.decode())
 

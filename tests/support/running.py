@@ -30,6 +30,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flopbench.__main__ import RARELY
+
 Done = subprocess.CompletedProcess[str]
 
 STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
@@ -204,6 +206,7 @@ def _process_state(cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
         os.chdir(cwd)
         _set_environment(environment)
         sys.path.insert(0, str(cwd))
+        gc.set_threshold(*RARELY)
         yield
     finally:
         _set_environment(before[0])
