@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flopbench.check.records import (
     Config,
@@ -19,7 +20,6 @@ from flopbench.check.records import (
     PricedComponent,
 )
 from flopbench.core.errors import FlopbenchError
-from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text, judge_counters
 from flopbench.counting.profile import CostProfile, unread_notes
 from flopbench.counting.registry import find_counters
@@ -27,6 +27,9 @@ from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
 from flopbench.estimate.charges import charge_items
 from flopbench.models.spec import ModelSpec, parse_spec
+
+if TYPE_CHECKING:
+    from flopbench.core.workers import Progress
 
 
 def measure_entries(
@@ -130,7 +133,7 @@ def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None)
         variants=entry.variants,
         alone=True,
         fresh_code=True,
-        resamples=1,  # no interval is shown
+        resamples=0,  # no interval is shown
     )
     try:
         run = run_of_log([entry.policy_log], choices, progress=progress)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from flopbench.check.config import budget_for, unmatched_budgets
-from flopbench.check.diff.changes import compare_models
 from flopbench.check.records import (
     Baseline,
     Budget,
@@ -28,7 +27,6 @@ from flopbench.check.records import (
     amounts,
 )
 from flopbench.check.report import ADVISORY, EntryResult, MetricResult, ModuleChange, Report, State
-from flopbench.check.split import split
 from flopbench.core.units import CONVENTION
 
 SHOWN_MODULES = 5
@@ -264,9 +262,13 @@ def _explained(result: EntryResult, old: Cost, new: Cost, folder: str) -> EntryR
     if amounts(old) == amounts(new):
         return result
     if isinstance(old, LogCost) and isinstance(new, LogCost):
+        from flopbench.check.split import split
+
         return replace(result, split=split(old, new))
     assert isinstance(old, ModelCost)
     assert isinstance(new, ModelCost)
+    from flopbench.check.diff.changes import compare_models
+
     modules, causes = compare_models(old, new)
     shown = [
         replace(one, source=posixpath.normpath(posixpath.join(folder, one.source)))

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flopbench.check.baseline.file import load_baseline, parse_baseline
 from flopbench.check.entry_costs import measure_entries
-from flopbench.check.git import show
 from flopbench.check.judging import Against, judge_entries
 from flopbench.check.records import Config
 from flopbench.check.report import Report
-from flopbench.check.self_test import self_test
 from flopbench.core.errors import InputError
-from flopbench.core.workers import Progress
+
+if TYPE_CHECKING:
+    from flopbench.core.workers import Progress
 
 
 def run_check(
@@ -54,6 +55,8 @@ def run_check(
         held = _against(config, against)
         costs = measure_entries(config, refresh=refresh, progress=progress)
         if self_test_share is not None:
+            from flopbench.check.self_test import self_test
+
             injected = self_test(config, held.baseline, costs, self_test_share)
             report = judge_entries(config, held, costs)
             return replace(report, drill=injected, drill_share=self_test_share)
@@ -85,6 +88,8 @@ def _against(config: Config, revision: str | None) -> Against:
     here = load_baseline(path)
     if revision is None:
         return Against(baseline=here)
+    from flopbench.check.git import show
+
     text = show(revision, path)
     there = parse_baseline(text, f"{revision}:{config.baseline}") if text is not None else None
     return Against(baseline=there, accepted_here=here)

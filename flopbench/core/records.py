@@ -22,13 +22,13 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=sys.float_info.max)]
 """Finite: JSON as Python reads it may hold NaN and Infinity."""
 
-_MESSAGE = re.compile(r"(.*?)(?: - at `(key` in `)?\$([\w.\[\]]*)`)?", re.DOTALL)
+_MESSAGE = r"(?s)(.*?)(?: - at `(key` in `)?\$([\w.\[\]]*)`)?"
 """msgspec's: the defect, whether a key of a map has it, and the path to value or map."""
-_ABOUT_A_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
-_STEP = re.compile(r"\[(\d+|\.\.\.)\]|\.(\w+)")
+_ABOUT_A_FIELD = r"(?s)Object (contains unknown|missing required) field `(.*)`"
+_STEP = r"\[(\d+|\.\.\.)\]|\.(\w+)"
 _ANY_KEY = ("...", "")
 """The step that msgspec writes in place of a key of a map, as ``_STEP`` finds it."""
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = r"[A-Za-z0-9_-]+"
 
 _WORDS: Mapping[type, str] = {
     inspect.NoneType: "null",
@@ -108,7 +108,7 @@ def _missing(record: Any, data: Any) -> _Keys:
 
 def _place(keys: _Keys) -> str:
     """Return a path as messages show it: ``rows[1].columns['a b']``, or ``'rows'`` in quotes."""
-    bare = [isinstance(key, str) and _BARE_KEY.fullmatch(key) for key in keys]
+    bare = [isinstance(key, str) and re.fullmatch(_BARE_KEY, key) for key in keys]
     steps = [f".{key}" if plain else f"[{key!r}]" for key, plain in zip(keys, bare, strict=True)]
     return repr(keys[0]) if all(bare) and len(keys) == 1 else "".join(steps).removeprefix(".")
 
@@ -121,10 +121,11 @@ class _Fault:
 
     def told(self, where: str, toml: bool) -> tuple[str, str]:
         """Return the message, and a near match where a key is unknown."""
-        said, of_key, path = _MESSAGE.fullmatch(self.message).groups()  # type: ignore[union-attr]
-        steps = _STEP.findall(path or "")
+        matched = re.fullmatch(_MESSAGE, self.message)
+        said, of_key, path = matched.groups()  # type: ignore[union-attr]
+        steps = re.findall(_STEP, path or "")
         keys, kinds, value = self._walk(steps)
-        about = _ABOUT_A_FIELD.fullmatch(said)
+        about = re.fullmatch(_ABOUT_A_FIELD, said)
         if of_key:
             keys, *_ = self._walk([*steps, _ANY_KEY])
         elif about:

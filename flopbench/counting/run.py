@@ -9,10 +9,9 @@ import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
-from flopbench.core.workers import Answer, Progress, answers
 from flopbench.counting import cache
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow
@@ -22,6 +21,9 @@ from flopbench.counting.rows import Measurement, constant_row, measured_rows, ta
 from flopbench.counting.table import CostTable
 from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published
 from flopbench.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from flopbench.core.workers import Answer, Progress
 
 NOT_CACHED = "not in the cache, and measuring was not requested"
 
@@ -203,6 +205,8 @@ def counted_rows(
         processes: that count, at once; 0 counts here.
         limit_s: seconds that one model may take in such a process.
     """
+    from flopbench.core.workers import Answer, answers
+
     find_counters(counters)
     quoted = {row.spec: row for row in published}
     tasks = [_Task(s, tuple(counters), quoted.get(s), refresh, keep_going) for s in specs]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import GIGA, percent
-from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text
 from flopbench.counting.cost_row import CostRow, trusted_row
 from flopbench.counting.profile import unread_notes
@@ -22,6 +21,9 @@ from flopbench.estimate.components import Chosen, resolve_components, used_compo
 from flopbench.estimate.price_rows import refuse_unpriced, rows_of
 from flopbench.models.presets import find_published, load_preset
 from flopbench.policy.header import Header
+
+if TYPE_CHECKING:
+    from flopbench.core.workers import Progress
 
 PUBLISHED = "published"
 """Name of the price list that quotes a publication's printed figures."""

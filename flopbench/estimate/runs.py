@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flopbench.core.bootstrap import RESAMPLES, Interval, interval
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.tables import Shown
-from flopbench.core.workers import Progress
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.clusters import (
@@ -24,11 +23,14 @@ from flopbench.estimate.clusters import (
 )
 from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
-from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.price_rows import table_command
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.policy.counts import LogCounts, ShareCounts, Source
 from flopbench.policy.plan import Plan, plan_of
+
+if TYPE_CHECKING:
+    from flopbench.core.workers import Progress
+    from flopbench.estimate.groups import Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -310,6 +312,8 @@ def _run(
     groups: tuple[Group, ...] = ()
     group_note = ""
     if choices.by is not None:
+        from flopbench.estimate.groups import groups_of
+
         groups, group_note = groups_of(
             counts,
             prices,
@@ -330,7 +334,8 @@ def _run(
         published=published,
         interval=ci95,
         under_counters={
-            name: estimate(totals, plan, own, rule) for name, own in book.lists.items()
+            name: primary if own is prices else estimate(totals, plan, own, rule)
+            for name, own in book.lists.items()
         },
         groups=groups,
         grouped_by=choices.by or "",

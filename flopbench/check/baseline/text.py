@@ -24,7 +24,7 @@ SCHEMA = 1
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
 
-_UNSAFE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_UNSAFE = "[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 """What JSON allows and a reader cannot see: controls, line and paragraph separators, marks that
 change the writing direction, lone surrogates."""
 
@@ -91,4 +91,4 @@ def _one_line(value: Any) -> str:
     text = _ENCODER.encode(value)
     if text.isascii() and "\x7f" not in text:
         return text
-    return _UNSAFE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+    return re.sub(_UNSAFE, lambda sign: f"\\u{ord(sign[0]):04x}", text)

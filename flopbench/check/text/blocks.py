@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from flopbench.check.accepting import Move
 from flopbench.check.records import Metric
 from flopbench.check.report import EntryResult, MetricResult, Report
 from flopbench.check.text.amounts import (
@@ -24,6 +23,9 @@ from flopbench.check.text.causes import short_why, why_lines
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
 from flopbench.core.escaping import one_line
 from flopbench.core.units import plural
+
+if TYPE_CHECKING:
+    from flopbench.check.accepting import Move
 
 LOCK_IN = 'flopbench accept --improvements --reason "why"'
 ACCEPT_ALL = 'flopbench accept --all --reason "why"'
