@@ -49,6 +49,20 @@ class Fault:
 FAULTS = (
     # --- core
     Fault(
+        "records differ in a field that is not compared",
+        "flopbench/core/frozen.py",
+        "for f in dataclasses.fields(cls) if f.compare]",
+        "for f in dataclasses.fields(cls) if f.init]",
+        ("tests/light/core/test_frozen.py",),
+    ),
+    Fault(
+        "numpy starts a pool of threads",
+        "flopbench/cli/common.py",
+        'os.environ[_BLAS_THREADS] = "1"',
+        'os.environ[_BLAS_THREADS] = "2"',
+        ("tests/light/house/test_imports.py::test_numpy_starts_no_threads",),
+    ),
+    Fault(
         "milliseconds lose a decimal",
         "flopbench/core/units.py",
         "4 if value < 1 else 3 if value < 10 else",

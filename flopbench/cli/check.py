@@ -14,6 +14,7 @@ from flopbench.cli.common import (
     check_output,
     chosen_format,
     emit,
+    load_numpy,
     progress_bar,
     require,
 )
@@ -173,6 +174,8 @@ def _measured(args: argparse.Namespace) -> Report:
 
     share = _share(args.self_test) if args.self_test is not None else None
     config = read_config(find_config(args.config))
+    if any(entry.policy_log for entry in config.entries):
+        load_numpy()
     with progress_bar() as progress:
         return run_check(
             config,

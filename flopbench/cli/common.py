@@ -33,6 +33,7 @@ TABLE_FORMATS = ("table", "md", "csv", "json", "latex")
 """The forms of every result that is made of tables."""
 SUFFIX_FORMATS = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".txt": "table"}
 
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 PLACES = ("column", "page", "text")
 _PLACES_HELP = (
@@ -359,6 +360,22 @@ class Bar:
             room = max(self._progress.console.width - taken, 0)
             what = what if len(what) <= room else f"{what[: max(room - 1, 0)]}…"
             self._progress.update(self._task, completed=done, total=total, description=what)
+
+
+def load_numpy() -> None:
+    """Import numpy with one thread for its linear algebra, of which no verb has any to speak of.
+
+    A thread for each core takes 50 ms on two cores, and more on more. The variable is there while
+    numpy is loaded only: networks and other processes have their threads.
+    """
+    if _BLAS_THREADS in os.environ:  # the user's own choice
+        import numpy
+    else:
+        os.environ[_BLAS_THREADS] = "1"
+        try:
+            import numpy  # noqa: F401
+        finally:
+            del os.environ[_BLAS_THREADS]
 
 
 def require(condition: bool, message: str, hint: str = "") -> None:

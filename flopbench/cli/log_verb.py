@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flopbench.cli.common import check_output, positive, require, warn
+from flopbench.cli.common import check_output, load_numpy, positive, require, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import add_preset, add_reading
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK, complain
@@ -110,6 +110,7 @@ def _add_files(parser: Parser) -> None:
 
 
 def _open(args: argparse.Namespace) -> Any:
+    load_numpy()
     from flopbench.policy.forms.base import Options
     from flopbench.policy.log import open_log
 
@@ -163,6 +164,7 @@ def run_convert(args: argparse.Namespace) -> int:
 
 def run_reduce(args: argparse.Namespace) -> int:
     """Write a part of a log's counts."""
+    load_numpy()
     from flopbench.estimate.reducing import reduce_log
 
     check_output(args)

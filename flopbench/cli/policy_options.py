@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flopbench.cli.common import positive, require
+from flopbench.cli.common import load_numpy, positive, require
 from flopbench.cli.parser import Parser
 from flopbench.core.limits import MOST_RESAMPLES
 
@@ -175,6 +175,7 @@ def _resamples(text: str) -> int:
 
 def choices_of(args: argparse.Namespace) -> Choices:
     """Turn parsed arguments into choices; options that a verb lacks have their defaults."""
+    load_numpy()
     from flopbench.counting.table import CostTable
     from flopbench.estimate.runs import Choices, parse_pairs
 

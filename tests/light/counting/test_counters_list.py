@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from conftest import RunCli
 
 from flopbench.core.errors import InputError
-from flopbench.counting.registry import GROUP, find_counter, find_counters, own_counters
+from flopbench.counting.registry import (
+    GROUP,
+    find_counter,
+    find_counters,
+    installed_version,
+    own_counters,
+)
 
 
 def test_every_extra_exists() -> None:
@@ -37,6 +44,23 @@ def test_a_counter_of_somebody_elses_is_found(monkeypatch: pytest.MonkeyPatch) -
     info = find_counter("theirs")
     assert (info.target, info.distribution) == ("their.module:Counter", "pytest")
     assert info.version == metadata.version("pytest")
+
+
+def test_versions_are_those_of_the_metadata(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of whatever is installed; a folder's name says 1.0.post7 where the author wrote 1.0-7."""
+    (tmp_path / "a_fork-1.0.post7.dist-info").mkdir()
+    written = "Metadata-Version: 2.1\nName: a-fork\nVersion: 1.0-7\n\nVersion: 9\n"
+    (tmp_path / "a_fork-1.0.post7.dist-info" / "METADATA").write_text(written, encoding="utf-8")
+    (tmp_path / "an_egg.egg-info").write_text(written.replace("a-fork", "an.egg"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {one.name for one in metadata.distributions()} | {"A.Fork", "an-egg"}
+    assert {name: installed_version(name) for name in names} == {
+        name: metadata.version(name) for name in names
+    }
+    assert installed_version("a-fork") == installed_version("an-egg") == "1.0-7"
+    assert installed_version("nobodys") is None
 
 
 def test_names_given_twice_count_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -15,6 +15,9 @@ from conftest import ROOT
 PACKAGE = ROOT / "flopbench"
 HEAVY = {"torch", "torchvision", "thop", "fvcore", "timm", "transformers"}
 SLOW_TO_IMPORT = {*HEAVY, "numpy", "msgspec", "pandas", "matplotlib", "duckdb", "rich"}
+SLOW_TO_IMPORT |= {"subprocess", "tarfile", "difflib", "csv", "html", "importlib.metadata"}
+NOT_FOR_HELP = {"json", "datetime", "flopbench.core.frozen", "flopbench.counting.registry"}
+"""What makes records and reads files: a fifth of the time of ``--help``."""
 
 FLOORS = [
     {"core"},
@@ -124,9 +127,9 @@ def test_heavy_libraries_are_imported_where_they_are_used() -> None:
 
 def loaded_after(code: str) -> set[str]:
     """Run code in a fresh interpreter; return the names of the modules that it loaded."""
-    code += "\nimport json, sys; print(json.dumps(list(sys.modules)))"
+    code += "\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    return set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,8 @@ def loaded_after(code: str) -> set[str]:
         ("import flopbench.cli; flopbench.cli.build_parser()", set()),
         ("import flopbench.counting.run, flopbench.counting.cache", {"msgspec"}),
         ("from flopbench import CostTable, profile, cost_table", {"msgspec"}),
+        ("import flopbench.estimate.runs, flopbench.estimate.text", {"msgspec"}),
+        ("import flopbench.check.running, flopbench.check.text.terminal", {"msgspec"}),
     ],
 )
 def test_start_up_loads_nothing_heavy(code: str, allowed: set[str]) -> None:
@@ -152,8 +157,23 @@ try:
     main([{given!r}, "--help"])
 except SystemExit:
     pass""")
+    assert not loaded & (SLOW_TO_IMPORT | NOT_FOR_HELP)
     own = {name for name in loaded if name.startswith("flopbench.cli.")}
     assert own == {f"flopbench.cli.{file}" for file in ("examples", "parser", *verbs)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux lists threads")
+def test_numpy_starts_no_threads() -> None:
+    """A pool of them takes longer than all else that numpy loads; no other library is limited."""
+    code = """
+import os
+os.environ.pop("OMP_NUM_THREADS", None)
+before = dict(os.environ)
+from flopbench.cli.common import load_numpy
+load_numpy()
+assert len(os.listdir("/proc/self/task")) == 1
+assert dict(os.environ) == before"""
+    assert "numpy.linalg" in loaded_after(code)
 
 
 def test_lazy_names_are_all_there() -> None:
