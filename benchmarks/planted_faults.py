@@ -49,13 +49,6 @@ class Fault:
 FAULTS = (
     # --- core
     Fault(
-        "records differ in a field that is not compared",
-        "flopbench/core/frozen.py",
-        "for f in dataclasses.fields(cls) if f.compare]",
-        "for f in dataclasses.fields(cls) if f.init]",
-        ("tests/light/core/test_frozen.py",),
-    ),
-    Fault(
         "numpy starts a pool of threads",
         "flopbench/cli/common.py",
         'os.environ[_BLAS_THREADS] = "1"',
