@@ -12,6 +12,7 @@ from flopbench.cli.common import check_output, load_numpy, positive, require, wa
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import add_preset, add_reading
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK, complain
+from flopbench.policy import ENGINES
 
 SHOWN_SAMPLES = 5
 SHOWN_DEFECTS = 20
@@ -78,8 +79,15 @@ def _add_reduce(parts: Any) -> None:
         ),
     )
     _add_files(reduce)
-    reduce.group("output").add_argument(
+    output = reduce.group("output")
+    output.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="the part, such as part0.counts"
+    )
+    output.add_argument(
+        "--sums",
+        action="store_true",
+        help="keep sums over the videos instead of a row for each record and action: one size for "
+        "any number of videos, for means, classes and the intervals of many; docs/scale.md",
     )
     reduce.group("reading the log").add_argument(
         "--cluster",
@@ -89,7 +97,7 @@ def _add_reduce(parts: Any) -> None:
     engine = reduce.group("engine")
     engine.add_argument(
         "--engine",
-        choices=("exact", "duckdb", "spark"),
+        choices=ENGINES,
         default="exact",
         help="what counts: flopbench's exact reader (the default), or SQL, for JSON lines and "
         "Parquet: docs/scale.md",
@@ -177,6 +185,7 @@ def run_reduce(args: argparse.Namespace) -> int:
         cluster=args.cluster,
         duplicates=args.duplicates,
         allow_truncated=args.allow_truncated,
+        sums=args.sums,
         engine=args.engine,
         master=args.master or "",
     )

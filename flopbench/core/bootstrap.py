@@ -82,7 +82,9 @@ def interval(
     costs_macs, clusters = _in_one_order(costs_macs, clusters)
     known = None if clusters is None else n
     if n > largest:
-        return _limit(float(costs_macs.mean()), _squared_error(costs_macs, clusters), seed, known)
+        return normal_limit(
+            float(costs_macs.mean()), _squared_error(costs_macs, clusters), seed, known
+        )
     means = drawn_means(costs_macs, clusters, resamples=resamples, seed=seed)
     return _drawn(ends_of(means, clusters), resamples, seed, known)
 
@@ -107,7 +109,7 @@ def difference_interval(
     sides = [_in_one_order(*side) for side in sides]
     if max(units) > LARGEST_BOOTSTRAP:
         mean_a, mean_b = (float(costs.mean()) for costs, _ in sides)
-        return _limit(mean_b - mean_a, sum(_squared_error(*side) for side in sides), seed)
+        return normal_limit(mean_b - mean_a, sum(_squared_error(*side) for side in sides), seed)
     a, b = (
         drawn_means(costs, own, resamples=resamples, seed=seed + n)
         for n, (costs, own) in enumerate(sides)
@@ -185,7 +187,10 @@ def _drawn(ends: Ends, resamples: int, seed: int, clusters: int | None = None) -
     return Interval(low=low, high=high, resamples=resamples, seed=seed, clusters=clusters)
 
 
-def _limit(centre: float, squared_error: float, seed: int, clusters: int | None = None) -> Interval:
+def normal_limit(
+    centre: float, squared_error: float, seed: int, clusters: int | None = None
+) -> Interval:
+    """Return a mean ± 1.96 standard errors, both in MACs, as the limit of the bootstrap."""
     reach = Z_95 * math.sqrt(squared_error)
     return Interval(
         low=gflops(centre - reach),

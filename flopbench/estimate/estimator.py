@@ -139,7 +139,7 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
     processed += sum(steps for steps in _steps_to_exits(totals, plan) if steps is not None)
     items = charge_items(totals, plan, rule)
     decisions = sum((item.times for item in items[: len(plan.actions)]), Fraction(0))
-    whole = sum((item.times * _macs(item.costs, prices) for item in items), Fraction(0))
+    whole = sum((item.times * macs_of(item.costs, prices) for item in items), Fraction(0))
     by_action, attributed = _by_action(totals, plan, prices, items, covered)
     return Estimate(
         rule=rule,
@@ -168,7 +168,7 @@ def _steps_to_exits(totals: Totals, plan: Plan) -> list[Fraction | None]:
     ]
 
 
-def _macs(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
+def macs_of(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
     return sum(
         (exact(n) * prices.prices[name].total_macs for name, n in costs.items()), Fraction(0)
     )
@@ -210,7 +210,7 @@ def _by_action(
     To the cost of an action's item is added what is charged for the steps that it covers.
     """
     videos = Fraction(1 if totals.videos is None else totals.videos)
-    per_step = _macs(plan.charges.per_step, prices)
+    per_step = macs_of(plan.charges.per_step, prices)
     of_stream: dict[str | None, list[Fraction]] = {}  # steps, decisions
     for action, item, own_steps in zip(plan.actions, items, covered, strict=False):
         sums = of_stream.setdefault(action.stream, [Fraction(0), Fraction(0)])
@@ -219,7 +219,7 @@ def _by_action(
     costs = {}
     for i, (action, item) in enumerate(zip(plan.actions, items, strict=False)):
         all_steps, all_decisions = of_stream[action.stream]
-        macs = item.times * _macs(item.costs, prices) + covered[i] * per_step
+        macs = item.times * macs_of(item.costs, prices) + covered[i] * per_step
         attributed += macs
         costs[item.name] = ActionCost(
             kind=action.kind,
@@ -228,11 +228,11 @@ def _by_action(
             share_of_decisions=float(item.times / all_decisions) if all_decisions else 0.0,
             decisions_per_video=float(item.times / videos),
             gflops_per_video=gflops(macs / videos),
-            own_gflops_per_video=gflops(item.times * _macs(action.costs, prices) / videos),
+            own_gflops_per_video=gflops(item.times * macs_of(action.costs, prices) / videos),
         )
     exits = items[len(plan.actions) : len(plan.actions) + len(totals.exits)]
     for item, steps in zip(exits, _steps_to_exits(totals, plan), strict=True):
-        macs = item.times * _macs(item.costs, prices)
+        macs = item.times * macs_of(item.costs, prices)
         attributed += macs
         seen = None if steps is None or not totals.steps else steps / exact(totals.steps)
         costs[item.name] = ActionCost(
@@ -264,8 +264,8 @@ def cost_parts(counts: LogCounts, prices: PriceList, rule: Rule) -> dict[str, An
     parts: dict[str, Any] = {}
     rest: Any = np.zeros(counts.records)
     for i, item in enumerate(record_items(counts, rule)):
-        unit = _macs(item.costs, prices)
-        mine = _macs(own[i], prices) if i < len(own) else Fraction(0)
+        unit = macs_of(item.costs, prices)
+        mine = macs_of(own[i], prices) if i < len(own) else Fraction(0)
         parts[item.name] = item.times * float(mine)
         rest += item.times * float(unit - mine)
     return {name: macs for name, macs in {**parts, OTHERS: rest}.items() if macs.any()}
@@ -280,14 +280,14 @@ def dearest(totals: Totals, plan: Plan, prices: PriceList) -> tuple[str, Fractio
         The names, MACs per video, and what they are paid for; None where nothing costs anything.
     """
     costs = [
-        (action.stream, plan.action_label(i), _macs(action.costs, prices))
+        (action.stream, plan.action_label(i), macs_of(action.costs, prices))
         for i, action in enumerate(plan.actions)
         if action.kind == "run"
     ]
     times, per = exact(totals.steps), plan.words.step
     if not any(macs for _, _, macs in costs) or not times:
         costs = [
-            (None, plan.exit_label(i), _macs(exit.costs, prices))
+            (None, plan.exit_label(i), macs_of(exit.costs, prices))
             for i, exit in enumerate(plan.exits)
         ]
         times = Fraction(totals.views)
@@ -309,6 +309,6 @@ def video_costs(counts: LogCounts, prices: PriceList, rule: Rule = "exact") -> A
 
     macs: Any = np.zeros(counts.videos)
     for item in record_items(counts, rule, of_videos=True):
-        if unit := float(_macs(item.costs, prices)):
+        if unit := float(macs_of(item.costs, prices)):
             macs += item.times * unit
     return macs

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval, interval
+from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval
 from flopbench.core.errors import InputError
-from flopbench.core.units import number_of
+from flopbench.core.units import Words, number_of
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.clusters import Clusters
 from flopbench.estimate.difficulty import difficulty_groups
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.prices import PriceList
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.estimate.spread import interval_of_costs
+from flopbench.policy.counts import LogCounts, WithoutRecords, label_name
+from flopbench.policy.sums import SEVERAL, UNLABELLED, SumCounts
 
 SMALLEST_LIMIT = 1000
 """The bootstrap is always drawn for a group of up to so many videos."""
@@ -29,7 +31,7 @@ class Group:
 
 
 def groups_of(
-    counts: LogCounts | ShareCounts,
+    counts: LogCounts | WithoutRecords,
     prices: PriceList,
     rule: Rule,
     *,
@@ -49,9 +51,11 @@ def groups_of(
     Raises:
         InputError: the log lacks what the groups are made from.
     """
-    if isinstance(counts, ShareCounts):
+    if isinstance(counts, SumCounts) and by == "class":
+        return _classes_of_sums(counts, prices, rule, resamples=resamples, seed=seed)
+    if isinstance(counts, WithoutRecords):
         samples = counts.plan.words.samples
-        raise InputError(f"a table of shares has no {samples}: --by {by} cannot apply")
+        raise InputError(f"{counts.what} has no {samples}: --by {by} cannot apply")
     costs = video_costs(counts, prices, rule)
     if by == "class":
         members, note = _classes(counts)
@@ -64,8 +68,12 @@ def groups_of(
     for name, chosen in members:
         records, videos = counts.whole_videos(chosen)
         found = estimate(counts.totals(records), counts.plan, prices, rule)
-        ci95 = interval(
-            costs[videos],
+        ci95 = interval_of_costs(
+            counts,
+            prices,
+            rule,
+            costs,
+            videos=videos,
             clusters=None if clusters is None else clusters.of(videos),
             resamples=resamples,
             seed=seed,
@@ -80,12 +88,36 @@ def groups_of(
 def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
     members = [(counts.label_name(v), chosen) for v, chosen in counts.by_label().items()]
     if not members:
-        raise InputError(f"{counts.source} has no labels: --by class cannot apply")
+        raise _no_labels(counts)
+    several, unlabelled = counts.label_lengths > 1, counts.label_lengths == 0
+    return members, _note(counts.plan.words, int(several.sum()), int(unlabelled.sum()))
+
+
+def _note(words: Words, several: int, unlabelled: int) -> str:
     notes = []
-    if counts.label_lengths.max() > 1:
-        samples = counts.plan.words.samples
-        notes.append(f"{samples} with several labels count in each of their classes")
-    unlabelled = int((counts.label_lengths == 0).sum())
+    if several:
+        notes.append(f"{words.samples} with several labels count in each of their classes")
     if unlabelled:
         notes.append(f"without a label and in no class: {number_of(unlabelled, 'record')}")
-    return members, "; ".join(notes)
+    return "; ".join(notes)
+
+
+def _classes_of_sums(
+    counts: SumCounts, prices: PriceList, rule: Rule, *, resamples: int, seed: int
+) -> tuple[tuple[Group, ...], str]:
+    if not counts.labels:
+        raise _no_labels(counts)
+    groups = [
+        Group(
+            name=label_name(counts.plan, label),
+            estimate=estimate(own.totals(), counts.plan, prices, rule),
+            interval=interval_of_costs(own, prices, rule, resamples=resamples, seed=seed),
+        )
+        for label, own in counts.labels.items()
+    ]
+    several, unlabelled = counts.sum_of(SEVERAL), counts.sum_of(UNLABELLED)
+    return tuple(groups), _note(counts.plan.words, several, unlabelled)
+
+
+def _no_labels(counts: LogCounts | SumCounts) -> InputError:
+    return InputError(f"{counts.source} has no labels: --by class cannot apply")

@@ -15,7 +15,7 @@ from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices, Run, method_name
 from flopbench.estimate.scores import NoAccuracy, Predictions, predictions_of
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.counts import LogCounts, WithoutRecords
 
 Metric = Literal["mAP", "top-1"]
 METRICS: tuple[Metric, ...] = ("mAP", "top-1")
@@ -170,7 +170,9 @@ def names_of(
     )
 
 
-def names_of_logs(logs: Sequence[LogCounts | ShareCounts], given: Sequence[str] = ()) -> list[str]:
+def names_of_logs(
+    logs: Sequence[LogCounts | WithoutRecords], given: Sequence[str] = ()
+) -> list[str]:
     """Name logs, as ``names_of``."""
     datasets = [counts.plan.header.data for counts in logs]
     return names_of(list(map(method_name, logs)), datasets, [c.source for c in logs], given)

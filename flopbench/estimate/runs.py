@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flopbench.core.bootstrap import RESAMPLES, Interval, interval
+from flopbench.core.bootstrap import RESAMPLES, Interval
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.tables import Shown
 from flopbench.counting.table import CostTable
@@ -25,8 +25,10 @@ from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.price_rows import table_command
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
-from flopbench.policy.counts import LogCounts, ShareCounts, Source
+from flopbench.estimate.spread import interval_of_costs
+from flopbench.policy.counts import LogCounts, ShareCounts, Source, WithoutRecords
 from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.sums import SumCounts
 
 if TYPE_CHECKING:
     from flopbench.core.workers import Progress
@@ -70,7 +72,7 @@ class Run(Shown):
     grouped_by: str = ""
     group_note: str = ""
     warnings: tuple[Remark, ...] = ()
-    counts: LogCounts | ShareCounts
+    counts: LogCounts | WithoutRecords
     clusters: Clusters | None = None
 
     @property
@@ -270,7 +272,7 @@ def counts_of_log(
 
 
 def _run(
-    counts: LogCounts | ShareCounts,
+    counts: LogCounts | WithoutRecords,
     choices: Choices,
     progress: Progress | None,
     files: str | Path | Sequence[str | Path],
@@ -300,7 +302,7 @@ def _run(
     published = primary if rule == "published" else None
     if published is None and not totals.own_spans:
         published = estimate(totals, plan, prices, "published")
-    clusters, ci95 = None, None
+    clusters, drawn, costs = None, None, None
     warnings = [*counts.warnings, *_flagged(primary, prices), *_idle(primary, plan)]
     if isinstance(counts, LogCounts):
         costs = video_costs(counts, prices, rule)
@@ -308,7 +310,15 @@ def _run(
             clusters = clusters_of(counts, choices.cluster)
         warnings += signs_of_clusters(counts, costs) if clusters is None else clusters.remarks
         drawn = None if clusters is None else clusters.drawn
-        ci95 = interval(costs, clusters=drawn, resamples=choices.resamples, seed=choices.seed)
+    ci95 = interval_of_costs(
+        counts,
+        prices,
+        rule,
+        costs,
+        clusters=drawn,
+        resamples=choices.resamples,
+        seed=choices.seed,
+    )
     groups: tuple[Group, ...] = ()
     group_note = ""
     if choices.by is not None:
@@ -346,7 +356,7 @@ def _run(
     )
 
 
-def method_name(counts: LogCounts | ShareCounts) -> str:
+def method_name(counts: LogCounts | WithoutRecords) -> str:
     """Return the method named in the log's header, else the name of its first file."""
     return counts.plan.header.method or counts.source.name
 
@@ -366,7 +376,9 @@ def _idle(primary: Estimate, plan: Plan) -> list[Remark]:
     return [Remark(what, name) for name in idle]
 
 
-def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:
+def _with_length(
+    counts: LogCounts | WithoutRecords, steps: int | None
+) -> LogCounts | WithoutRecords:
     """Set the length of a video in a table of shares; check that a log agrees with it."""
     own = counts.plan.steps
     if isinstance(counts, LogCounts):
@@ -377,6 +389,10 @@ def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCount
                 f"--steps is {steps}, but the samples of {counts.source} have {has} steps",
                 "only a table of shares needs --steps",
             )
+        return counts
+    if isinstance(counts, SumCounts):
+        if steps is not None:
+            raise InputError(f"{counts.source}: sums need no --steps", "leave it out")
         return counts
     if steps is not None and own is not None and steps != own:
         raise InputError(f"--steps is {steps}, but the header of {counts.source} says {own}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flopbench.policy.counts import LogCounts, ShareCounts, objects
+from flopbench.policy.counts import LogCounts, WithoutRecords, objects
 
 if TYPE_CHECKING:
     from flopbench.policy.blocks import Block
@@ -97,7 +97,7 @@ class NoAccuracy(Exception):
     """A log from which no accuracy can be computed; its text says why."""
 
 
-def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
+def predictions_of(counts: LogCounts | WithoutRecords) -> Predictions:
     """Return the scores, predictions and labels of a counted log.
 
     Raises:
@@ -105,8 +105,8 @@ def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
     """
     import numpy as np
 
-    if isinstance(counts, ShareCounts):
-        raise NoAccuracy("a table of shares has no scores")
+    if isinstance(counts, WithoutRecords):
+        raise NoAccuracy(f"{counts.what} has no scores")
     if counts.at_random:
         raise NoAccuracy(
             "its decisions are dealt out at random: run the networks on them (flopbench log "

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flopbench.core.errors import Remark
 from flopbench.policy.plan import Plan
@@ -191,12 +191,22 @@ class LogCounts:
             value: np.unique(owner[order[a:b]])
             for value, a, b in zip(self.label_values, bounds[:-1], bounds[1:], strict=True)
         }
-        return dict(sorted(groups.items(), key=lambda item: (isinstance(item[0], str), item[0])))
+        return {value: groups[value] for value in sorted_labels(groups)}
 
     def label_name(self, value: Any) -> str:
         """Return the name of a label: its class name where the log has class names."""
-        names = self.plan.header.class_names
-        return names[value] if names is not None and isinstance(value, int) else str(value)
+        return label_name(self.plan, value)
+
+
+def sorted_labels(labels: Iterable[Any]) -> list[Any]:
+    """Return labels sorted, numbers before names."""
+    return sorted(labels, key=lambda label: (isinstance(label, str), label))
+
+
+def label_name(plan: Plan, value: Any) -> str:
+    """Return the name of a label: its class name where the log has class names."""
+    names = plan.header.class_names
+    return names[value] if names is not None and isinstance(value, int) else str(value)
 
 
 def objects(values: Iterable[Any]) -> Any:
@@ -210,23 +220,34 @@ def objects(values: Iterable[Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShareCounts:
+class WithoutRecords:
+    """What a log adds up to where its records are not known; ``what`` is what messages call it."""
+
+    what: ClassVar[str]
+    plan: Plan
+    warnings: tuple[Remark, ...] = ()
+    source: Source = Source()
+
+    def totals(self) -> Totals:
+        """Return the sums."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareCounts(WithoutRecords):
     """A published distribution: shares of actions or of exits, without the records they came from.
 
     Attributes:
-        plan: what the decisions could be.
         shares: share of each action, in the plan's order; where the plan has no actions, share of
             the videos that took each exit.
         of: ``frames`` or ``decisions``: what the shares are shares of.
         rows: how many rows they were counted from, None where that is unknown.
     """
 
-    plan: Plan
+    what = "a table of shares"
     shares: tuple[Fraction, ...]
     of: str
     rows: int | None = None
-    warnings: tuple[Remark, ...] = ()
-    source: Source = Source()
 
     def totals(self) -> Totals:
         """Return the sums for one video of the plan's length, or for one step without it.

@@ -20,7 +20,8 @@ column        type         meaning
 ``decisions`` BIGINT       decisions for it by the exact rule; 0 without an action
 ============= ============ =====================================================================
 
-The first seven are the record's, and so the same in all of its rows.
+The first seven are the record's, and so the same in all of its rows. A part of sums
+(``policy/sums.py``) has other columns, and as many rows for any number of records.
 
 The file's metadata has the header as logs in Parquet have it, JSON under ``flopbench.policy-log``,
 and under ``flopbench.counts`` the JSON of ``About``. Version history: 1, the first.
@@ -33,6 +34,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,13 +67,26 @@ from flopbench.policy.header import (
 
 KIND = "flopbench.counts"
 SCHEMA = 1
-TEXTS = ("video", "view", "cluster", "labels", "exit", "counts", "action")
-NUMBERS = ("steps", "frames", "decisions")
-COLUMNS = (*TEXTS[:-1], "steps", "action", "frames", "decisions")
 VIEW = "view"
 """Among the columns of counts to be written: the view of each record."""
-ORDER = "video, view NULLS FIRST, action NULLS FIRST"
 REMAKE = "flopbench log reduce"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The rows of a part: column -> type in SQL, and what sorts them."""
+
+    types: Mapping[str, str]
+    order: str
+
+
+_OF_RECORD = dict.fromkeys(("video", "view", "cluster", "labels", "exit", "counts"), "VARCHAR")
+_COUNTED = {"steps": "BIGINT", "action": "VARCHAR", "frames": "BIGINT", "decisions": "BIGINT"}
+RECORDS = Layout(types=_OF_RECORD | _COUNTED, order="video, view NULLS FIRST, action NULLS FIRST")
+SUMS = Layout(
+    types=dict.fromkeys(("label", "amount", "times"), "VARCHAR") | {"sum": "DECIMAL(38, 0)"},
+    order="label NULLS FIRST, amount, times",
+)
 
 
 class About(Record, frozen=True, kw_only=True):
@@ -99,12 +114,23 @@ class About(Record, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file: its header, what it says about itself, and the layout of its rows."""
+
+    path: Path
+    header: Header
+    about: About
+    layout: Layout
+
+
 def write_counts(
     target: Path,
     columns: Mapping[str, Any],
     *,
     header: Header,
     about: About,
+    layout: Layout = RECORDS,
     query: str = "FROM rows",
     tables: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
@@ -116,6 +142,7 @@ def write_counts(
             which may read files instead.
         header: what the decisions mean.
         about: where the rows come from.
+        layout: the columns of the part.
         query: SQL that makes the columns of a part; the rows are sorted here.
         tables: further tables of the query, by name.
 
@@ -131,7 +158,7 @@ def write_counts(
     about = msgspec.structs.replace(about, header_sha256=hashlib.sha256(text).hexdigest())
     metadata = {FORMAT: text.decode(), KIND: msgspec.json.encode(about).decode()}
     listed = ", ".join(f"{sql_text(key)}: {sql_text(value)}" for key, value in metadata.items())
-    typed = [f"{n}::{'BIGINT' if n in NUMBERS else 'VARCHAR'} AS {n}" for n in COLUMNS]
+    typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in layout.types.items())
     whole = target.resolve()
     try:
         with temporary(whole.parent, f".{whole.name}.") as folder:
@@ -142,7 +169,7 @@ def write_counts(
                     if table:
                         connection.register(name, dict(table))
                 connection.execute(
-                    f"COPY (SELECT {', '.join(typed)} FROM ({query}) ORDER BY {ORDER}) "
+                    f"COPY (SELECT {typed} FROM ({query}) ORDER BY {layout.order}) "
                     f"TO {sql_text(str(folder / 'part'))} "
                     f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{listed}}})"
                 )
@@ -195,8 +222,16 @@ def write_part(
         "frames": np.concatenate([counts.frames[record, action], none]).astype(np.int64),
         "decisions": np.concatenate([counts.decisions[record, action], none]).astype(np.int64),
     }
+    about = about_of(counts, sources, cluster)
+    header = without_preset_file(plan.header, plan.header)
+    query = "FROM rows JOIN records USING (record)"
+    write_counts(target, rows, header=header, about=about, query=query, tables={"records": records})
+
+
+def about_of(counts: LogCounts, sources: Sequence[str], cluster: str | None = None) -> About:
+    """Return what a part of these counts says about itself."""
     odd = odd_runs_remark(counts.odd_runs, counts.first_odd_run)
-    about = About(
+    return About(
         sources=list(sources),
         cluster=cluster,
         own_spans=counts.own_spans,
@@ -204,9 +239,6 @@ def write_part(
         first_odd_run=counts.first_odd_run,
         warnings=[str(remark) for remark in counts.warnings if remark not in odd],
     )
-    header = without_preset_file(plan.header, plan.header)
-    query = "FROM rows JOIN records USING (record)"
-    write_counts(target, rows, header=header, about=about, query=query, tables={"records": records})
 
 
 def _label_texts(counts: LogCounts) -> Iterator[str | None]:
@@ -254,29 +286,22 @@ def naming(path: Path) -> Iterator[None]:
         raise unreadable(path, error) from None
 
 
-def is_part(path: Path) -> bool:
-    """Whether a file is a part of a log's counts; other forms need no DuckDB to tell."""
-    if not _is_parquet(path):
-        return False
-    with spilling(path) as connection:
-        return read_about(path, connection) is not None
-
-
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does; one by address is."""
     if isinstance(path, Remote):
         return True
     with open_bytes(path) as stream:
         return read_some(stream, path, 4) == b"PAR1"
 
 
-def read_about(path: Path, connection: Any) -> tuple[Header, About] | None:
+def read_part(path: Path, connection: Any) -> Part | None:
     """Return the header of a part and what it says about itself; None for any other file.
 
     Raises:
         InputError: it would unpack to too much, or cannot be read.
         DataError: it is damaged, or of a newer schema.
     """
-    if not _is_parquet(path):
+    if not is_parquet(path):
         return None
     file = [duckdb_path(path)]
     with naming(path):
@@ -299,7 +324,9 @@ def read_about(path: Path, connection: Any) -> tuple[Header, About] | None:
             f"{path}: 'header_sha256' is not that of the header under {FORMAT!r}",
             f"the header was changed: make the part again with {REMAKE}",
         )
-    for name in COLUMNS:
+    layout = SUMS if "sum" in there else RECORDS
+    for name in layout.types:
         if name not in there:
             raise DataError(f"{path}: the column {name!r} is missing")
-    return read_header(json_value(text, where), where, path), about
+    header = read_header(json_value(text, where), where, path)
+    return Part(path=path, header=header, about=about, layout=layout)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,12 @@ from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.policy.blocks import MOST_NAMES, Block
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, Source, objects
+from flopbench.policy.counts_file import Part
 from flopbench.policy.engine import Column, Gatherer
 from flopbench.policy.kernel import Tally
-from flopbench.policy.parts import Part, Rows, sources_of
+from flopbench.policy.parts import Rows, sources_of
 from flopbench.policy.plan import Plan, find_name, plan_of
 from flopbench.policy.samples import raise_first
-from flopbench.policy.shards import check_complete
 
 RECORDS_AT_ONCE = 1 << 16
 
@@ -50,7 +49,7 @@ def merge_parts(
 
     Raises:
         InputError: a part was reduced without the cluster.
-        DataError: a record that two parts hold, a missing shard, or a defect of a part.
+        DataError: a record that two parts hold, or a defect of a part.
     """
     for part in parts:
         if cluster is not None and part.about.cluster != cluster:
@@ -68,7 +67,6 @@ def merge_parts(
     rows.check()
     for block, counted in _blocks(rows, plan, cluster, keep_ids):
         gatherer.add(block, counted)
-    check_complete(list(map(Path, sources)))
     counts = gatherer.finish(Source(sources[0], len(sources) - 1))
     return replace(counts, warnings=(*warnings, *counts.warnings), in_order=False)
 

@@ -7,7 +7,7 @@ in which they are named. Texts become numbers in DuckDB, and no Python object is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,40 +17,41 @@ import numpy as np
 
 from flopbench.core.errors import DataError, Remark, shown_value
 from flopbench.core.limits import MOST_STEPS
-from flopbench.policy.counts_file import NUMBERS, ORDER, TEXTS, About, naming, read_about
+from flopbench.policy.counts_file import RECORDS, Part, naming, read_part
 from flopbench.policy.forms.raw import duckdb_path, sql_text
-from flopbench.policy.header import Header, differing, resolve, with_preset
+from flopbench.policy.header import differing, resolve, with_preset
 from flopbench.policy.shards import shard_key
 
 CODED = ("cluster", "labels", "exit", "counts", "action")
 """Columns of few distinct texts: rows hold their numbers, and each text is decoded once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One file: its header, its preset filled in, and what it says about itself."""
-
-    path: Path
-    header: Header
-    about: About
+NUMBERS = tuple(name for name, kind in RECORDS.types.items() if kind == "BIGINT")
 
 
 def read_parts(paths: Sequence[Path], preset: str | None, connection: Any) -> list[Part]:
     """Return the parts, in the order of the files that they were made from.
+
+    A file alone may be something else: then there are none.
 
     Raises:
         DataError: a file is no part, or damaged; parts of different logs.
     """
     found: list[Part] = []
     for path in paths:
-        known = read_about(path, connection)
-        if known is None:
+        part = read_part(path, connection)
+        if part is None and len(paths) == 1:
+            return []
+        if part is None:
             raise DataError(
                 f"{path} is no part of a log's counts",
                 "flopbench log reduce writes one; ready-made counts are given alone",
             )
-        header = msgspec.structs.replace(with_preset(known[0], preset, str(path)), shard=None)
-        found.append(Part(path=path, header=resolve(header, str(path)), about=known[1]))
+        if found and part.layout is not found[0].layout:
+            raise DataError(
+                f"{path} and {paths[0]}: one holds sums, the other a row for each record",
+                "parts of one kind add up: reduce all shards with --sums, or none",
+            )
+        header = msgspec.structs.replace(with_preset(part.header, preset, str(path)), shard=None)
+        found.append(replace(part, header=resolve(header, str(path))))
         names = differing(found[-1].header, found[0].header)
         if names:
             raise DataError(
@@ -134,13 +135,14 @@ class Rows:
 
     def _view(self, number: int, order: str = "") -> None:
         """Name the rows of a part ``partN``, with their numbers and where a record begins."""
-        typed = [f"{n}::VARCHAR AS {n}" for n in TEXTS] + [f"{n}::INTEGER AS {n}" for n in NUMBERS]
+        types = {**RECORDS.types, **dict.fromkeys(NUMBERS, "INTEGER")}
+        typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in types.items())
         line = f"row_number() OVER ({order}) - 1" if order else "file_row_number"
         file = sql_text(duckdb_path(self.parts[number].path))
         self._sql.execute(
             f"CREATE OR REPLACE VIEW part{number} AS SELECT *, hash(video, view) AS key, "
             "(video IS DISTINCT FROM lag(video) OVER w OR view IS DISTINCT FROM lag(view) OVER w) "
-            f"AS first FROM (SELECT {line} AS line, {', '.join(typed)} "
+            f"AS first FROM (SELECT {line} AS line, {typed} "
             f"FROM read_parquet({file}, file_row_number = true)) "
             f"WINDOW w AS ({'ORDER BY line' if order else ''})"
         )
@@ -165,7 +167,7 @@ class Rows:
             keys = found["key"][found["first"]]
             if len(np.unique(keys)) == len(keys) and (np.diff(found["line"]) == 1).all():
                 return found
-            self._view(number, f"ORDER BY {ORDER}")
+            self._view(number, f"ORDER BY {RECORDS.order}")
             return dict(self._sql.execute(f"{query} ORDER BY line").fetchnumpy())
 
     def names(self, records: Any) -> list[tuple[str, str | None]]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import number_of
@@ -24,6 +23,7 @@ from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import groups_of
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
+from flopbench.estimate.spread import interval_of_costs
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
 from flopbench.replay.overheads import Overheads, times_by
@@ -218,10 +218,12 @@ def _interval(
     components: Mapping[str, TimedComponent],
     choices: Choices,
 ) -> Ends | None:
-    if not isinstance(run.counts, LogCounts):
-        return None
-    videos = interval(
-        video_costs(run.counts, prices, whole.rule),
+    counts, rule = run.counts, whole.rule
+    videos = interval_of_costs(
+        counts,
+        prices,
+        rule,
+        video_costs(counts, prices, rule) if isinstance(counts, LogCounts) else None,
         clusters=None if run.clusters is None else run.clusters.drawn,
         resamples=choices.resamples,
         seed=choices.seed,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,9 +23,12 @@ pytest.importorskip("nanoarrow")
 import flopbench  # noqa: E402
 from flopbench.cli import main  # noqa: E402
 from flopbench.core.errors import DataError, FlopbenchError, InputError  # noqa: E402
+from flopbench.core.statistics import Z_95  # noqa: E402
+from flopbench.estimate import groups, spread  # noqa: E402
 from flopbench.estimate.as_json import estimate_data  # noqa: E402
 from flopbench.estimate.runs import Choices, run_of_counts, run_of_log  # noqa: E402
-from flopbench.policy.counts_file import About, read_about, write_counts  # noqa: E402
+from flopbench.policy.counts_file import About, Part, read_part, write_counts  # noqa: E402
+from flopbench.policy.sums_file import NO_REPEATS  # noqa: E402
 from flopbench.policy.writers import convert_file  # noqa: E402
 
 Row = dict[str, Any]
@@ -257,17 +262,17 @@ def test_a_record_that_two_parts_hold(tmp_path: Path) -> None:
 
 def rewritten(part: Path, change: str) -> None:
     """Change a part by SQL, and keep its metadata."""
-    known = read_about(part, duckdb.connect())
+    known = part_of(part)
+    query = change.replace("PART", f"read_parquet('{part}')")
+    about, layout = known.about, known.layout
+    write_counts(part, {}, header=known.header, about=about, layout=layout, query=query)
+
+
+def part_of(path: Path) -> Part:
+    """Return what a part says about itself."""
+    known = read_part(path, duckdb.connect())
     assert known is not None
-    names = {row[0]: None for row in duckdb.sql(f"DESCRIBE FROM read_parquet('{part}')").fetchall()}
-    rows = duckdb.sql(change.replace("PART", f"read_parquet('{part}')")).fetchnumpy()
-    columns = {
-        name: np.array([v if v is not None else None for v in rows[name].tolist()], object)
-        if name not in ("steps", "frames", "decisions")
-        else rows[name]
-        for name in names
-    }
-    write_counts(part, columns, header=known[0], about=known[1])
+    return known
 
 
 HOSTILE = {
@@ -323,8 +328,7 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
         flopbench.reduce_log(paths, tmp_path / "no.counts", cluster="id:_")
     with pytest.raises(InputError, match="flopbench estimate --counts"):
         run_of_log(other)
-    known = read_about(other, duckdb.connect())
-    assert known is not None
+    header_of_other = part_of(other).header
     for about, message in (
         (About(sources=["x"], schema=2), "has schema 2; this flopbench reads up to 1"),
         (About(sources=[]), "sources"),
@@ -333,7 +337,7 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
         row |= {name: np.array([None], object) for name in ("view", "cluster", "labels", "exit")}
         row |= {name: np.array([None], object) for name in ("counts", "action")}
         row |= {name: np.array([0]) for name in ("frames", "decisions")}
-        write_counts(other, row, header=known[0], about=about)
+        write_counts(other, row, header=header_of_other, about=about)
         with pytest.raises(DataError, match=message):
             run_of_counts(other)
     cut = parts[1].read_bytes()
@@ -396,3 +400,170 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         assert main(["estimate", *given, "--by", "class", "--format", "json"]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
+
+
+def limits_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the limit of the bootstrap for two videos, too."""
+    monkeypatch.setitem(spread.interval_of_costs.__kwdefaults__, "largest", 1)
+    monkeypatch.setattr(groups, "SMALLEST_LIMIT", 1)
+    monkeypatch.setattr(groups, "LARGEST_BOOTSTRAP", 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_in_any_order_are_the_whole_log(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whole numbers: each figure of the log, to the last bit, its limit and classes included."""
+    header, rows = KINDS[kind]
+    if kind == "views":  # those of a video go into one shard
+        rows = [
+            rows[9 * n + 3 * video + k] for n in range(20) for k in range(3) for video in range(3)
+        ]
+    paths = shards(tmp_path, header, rows, 3)
+    if any(isinstance(n, float) for row in rows for n in (row.get("counts") or {}).values()):
+        with pytest.raises(InputError, match=r"'large' has runs that are no whole numbers"):
+            reduced(paths, sums=True)
+        rows = [{**row, "counts": {"large": 10**12, "small": 3}} for row in rows]
+        paths = shards(tmp_path, header, rows, 3)
+    parts = reduced(paths, sums=True)
+    random.Random(kind).shuffle(parts)
+    limits_always(monkeypatch)
+    for rule in ("exact", "published"):
+        choices = Choices(by="class", rule=rule, may_measure=False)
+        own, log = outcome(run_of_counts, parts, choices), outcome(run_of_log, paths, choices)
+        if isinstance(log, dict):
+            assert own.pop("warnings") == [NO_REPEATS, *log.pop("warnings")]
+            assert log["ci95_method"]["method"] == "normal limit of the bootstrap"
+        assert own == log
+
+
+def test_sums_by_hand(tmp_path: Path) -> None:
+    """Three videos, two lists of prices, one part; and decisions, not runs, of each skip."""
+    rows = [
+        {"id": name, "actions": actions, "labels": labels}
+        for name, actions, labels in (
+            ("a", [0, 0, 2, 2, 2, 2], [7]),
+            ("b", [1], [7, 3]),
+            ("c", [0, 1, 2], []),
+        )
+    ]
+    (part,) = reduced(shards(tmp_path, HEADER, rows, 1), sums=True)
+    query = f"SELECT label, amount, times, sum::BIGINT FROM read_parquet('{part}')"
+    sums = {tuple(row[:3]): row[3] for row in duckdb.sql(query).fetchall()}
+    assert sums[None, "steps", "video"] == 6 + 1 + 3
+    assert sums[None, "steps", "steps"] == 36 + 1 + 9
+    assert sums[None, "frames:skip 4", "frames:large"] == 4 * 2 + 1 * 1
+    assert sums[None, "decisions:skip 4", "steps"] == 1 * 6 + 1 * 3
+    assert sums[None, "records:skip 4", "video"] == 2
+    assert (sums[None, "unlabelled", "video"], sums[None, "several labels", "video"]) == (1, 1)
+    assert (sums["7", "video", "video"], sums["3", "steps", "steps"]) == (2, 1)
+    assert sums[None, "frames:skip 4", "decisions:small"] == 1  # of c
+    assert ("7", "frames:skip 4", "decisions:small") not in sums  # 0
+    for large in (410, 10**15):
+        # Runs of large and small, decisions, and 0.3 × small: a × 410 + b × 37 + c × 53 + 11.1.
+        costs = [Fraction(a * large + b * 37 + c * 53) + Fraction("11.1") for a, b, c in BY_HAND]
+        mean = sum(costs) / 3
+        reach = Z_95 * math.sqrt(sum((cost - mean) ** 2 for cost in costs) / 9)
+        run = run_of_counts(part, Choices(components={"large": f"value:{large}"}, by="class"))
+        assert run.primary.macs_per_video == mean
+        assert run.interval is not None
+        assert run.interval.ends == ((float(mean) - reach) / 1e9, (float(mean) + reach) / 1e9)
+        own = {group.name: group.estimate.macs_per_video for group in run.groups}
+        assert own == {"3": costs[1], "7": (costs[0] + costs[1]) / 2}
+
+
+BY_HAND = ((2, 0, 3), (0, 1, 1), (1, 1, 3))
+
+
+def test_64_shards_of_sums_in_random_order(tmp_path: Path) -> None:
+    """They are the one part of all; which is no larger for ten times as many videos."""
+    paths = shards(tmp_path, HEADER, drawn(12, 640), 64)
+    parts = reduced(paths, sums=True)
+    flopbench.reduce_log(paths, tmp_path / "one.counts", sums=True)
+    random.Random(1).shuffle(parts)
+    choices = Choices(by="class")
+    merged = outcome(run_of_counts, parts, choices)
+    assert merged["warnings"].pop(0) == NO_REPEATS
+    assert merged == outcome(run_of_counts, tmp_path / "one.counts", choices)
+    sizes = [
+        len(duckdb.sql(f"FROM read_parquet('{p}')")) for p in (tmp_path / "one.counts", parts[0])
+    ]
+    assert sizes[0] <= (1 + 4) * (9 * 10 // 2 + 5)  # the log and 4 labels, 9 amounts in pairs
+    assert sizes[1] > sizes[0] // 2
+
+
+def test_numbers_beyond_64_bits(tmp_path: Path) -> None:
+    """Squares of 1e12 runs and of the longest videos are exact; 39 digits are refused."""
+    rows = [{"id": str(i), "steps": 2**31 - 1, "counts": {"large": 10**12 - i}} for i in range(3)]
+    (part,) = reduced(shards(tmp_path, {**HEADER, "actions": None}, rows, 1), sums=True)
+    query = f"SELECT sum::VARCHAR FROM read_parquet('{part}') WHERE amount = times"
+    found = {int(row[0]) for row in duckdb.sql(query).fetchall()}
+    assert found == {3, 3 * (2**31 - 1) ** 2, sum((10**12 - i) ** 2 for i in range(3))}
+    with pytest.raises(DataError, match=r"cannot write .*DECIMAL"):
+        rewritten(part, "SELECT * REPLACE (repeat('9', 39) AS sum) FROM PART")
+
+
+HOSTILE_SUMS = {
+    "SELECT * REPLACE (-sum AS sum) FROM PART": "sum: is '-[0-9]+' where a whole number",
+    "SELECT * REPLACE (nullif(sum, 3) AS sum) FROM PART": "sum: is missing where",
+    "FROM PART UNION ALL FROM PART": "is there twice",
+    "SELECT * REPLACE ('frames:jump' AS amount) FROM PART": "no amount 'frames:jump'",
+    "SELECT * REPLACE ('frames:large' AS times) FROM PART WHERE sum = 18": "is times itself",
+    "SELECT * REPLACE ('-1' AS label) FROM PART": "label: -1 is no class",
+    "SELECT * REPLACE ('[1]' AS label) FROM PART": "is no class of this log",
+    "FROM PART WHERE amount <> 'steps' OR times <> 'steps'": "no videos add up to",
+    "SELECT * REPLACE (sum + 9 * (times = 'frames:large')::INT AS sum) FROM PART": "add up to",
+    "FROM PART WHERE 'decisions:large' NOT IN (amount, times)": "0 decisions for 3 frames",
+    "FROM PART WHERE amount <> 'records'": "3 videos of 0 records",
+    "FROM PART LIMIT 0": "0 videos of 0 records",
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE_SUMS)
+def test_sums_that_no_videos_have(tmp_path: Path, change: str) -> None:
+    """They are refused with the file, before anything is computed with them."""
+    rows = [{"id": f"0_{i}", "labels": [1], "actions": [0, 1, 2, 2, 2, 2]} for i in range(3)]
+    (part,) = reduced(shards(tmp_path, HEADER, rows, 1), sums=True)
+    run_of_counts(part)
+    rewritten(part, change)
+    with pytest.raises(DataError, match=HOSTILE_SUMS[change]) as caught:
+        run_of_counts(part)
+    assert caught.value.message.startswith(str(part))
+
+
+def test_what_sums_cannot_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is one message; so are two kinds of parts, a file twice, and lengths that differ."""
+    paths = shards(tmp_path, {**HEADER, "steps": None}, drawn_alike(5), 2)
+    parts = reduced(paths, sums=True)
+    assert main(["estimate", "--counts", *map(str, parts)]) == 0
+    assert "normal limit of the bootstrap over videos" in capsys.readouterr().out
+    other = tmp_path / "other.counts"
+    for choices, said in (
+        (Choices(cluster="clip"), "holds sums: no --cluster"),
+        (Choices(cluster="id:_"), "holds sums: no --cluster"),
+        (Choices(duplicates="first"), "holds sums: no --duplicates first"),
+        (Choices(by="difficulty"), "a part of sums has no videos: --by difficulty"),
+        (Choices(steps=5), "sums need no --steps"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run_of_counts(parts, choices)
+    flopbench.reduce_log(paths[1], other)
+    with pytest.raises(DataError, match="one holds sums, the other a row for each record"):
+        run_of_counts([parts[0], other])
+    flopbench.reduce_log(paths[1], other, sums=True, engine="duckdb")
+    rows = [duckdb.sql(f"FROM read_parquet('{p}')").fetchall() for p in (parts[1], other)]
+    assert rows[0] == rows[1]
+    with pytest.raises(DataError, match=r"rank1-of-2.counts both hold .*rank1-of-2.jsonl"):
+        run_of_counts([*parts, other])
+    shards(tmp_path, {**HEADER, "steps": None}, drawn_alike(6), 2)
+    reduced(paths[:1], sums=True)
+    with pytest.raises(DataError, match=r"its header differs from that of .* in steps"):
+        run_of_counts(parts)
+    arguments = ["log", "reduce", *map(str, paths), "-o", str(other), "--sums"]
+    assert main([*arguments, "--cluster", "clip"]) == 2
+    assert "sums have no single videos, so no clusters" in capsys.readouterr().err
+
+
+def drawn_alike(steps: int) -> list[Row]:
+    """Return samples of one length."""
+    return [{**row, "actions": [1] * steps} for row in drawn(20, 6)]

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.units import number_of
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.counts import LogCounts, WithoutRecords
 
 Sort = Literal["high", "usage", "name", "n"]
 
@@ -21,10 +21,10 @@ HIGH = "relative high-resolution usage"
 USAGE = "resolution usage"
 
 
-def log_of_videos(counts: LogCounts | ShareCounts) -> LogCounts:
-    """Refuse a table of shares."""
-    if isinstance(counts, ShareCounts):
-        raise InputError(f"{counts.source} is a table of shares: it has no samples and no classes")
+def log_of_videos(counts: LogCounts | WithoutRecords) -> LogCounts:
+    """Refuse what has no records."""
+    if isinstance(counts, WithoutRecords):
+        raise InputError(f"{counts.source} is {counts.what}: it has no samples and no classes")
     return counts
 
 

@@ -13,7 +13,7 @@ from flopbench.core.units import CONVENTION, GIGA, Scale, Words, common_words, t
 from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
-from flopbench.policy.counts import ShareCounts
+from flopbench.policy.counts import WithoutRecords
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.bins import few_costs, shared_bins
 from flopbench.present.figures.caption import Caption, FigureTable, listed
@@ -242,9 +242,9 @@ def cost(
     found = priced(log, choices, names=names)
     check_number(len(found))
     for one in found:
-        if isinstance(one.run.counts, ShareCounts):
+        if isinstance(one.run.counts, WithoutRecords):
             raise InputError(
-                f"{one.run.source} is a table of shares: it has a mean, but no costs of "
+                f"{one.run.source} is {one.run.counts.what}: it has a mean, but no costs of "
                 "individual videos",
                 "give the policy log itself",
             )

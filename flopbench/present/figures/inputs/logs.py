@@ -12,12 +12,12 @@ from flopbench.core.units import Words, common_words, number_of
 from flopbench.estimate.compare import same_terms
 from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.counts import LogCounts, WithoutRecords
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.files import CallerError, require_kind, several
 
-Log: TypeAlias = "str | Path | Run | LogCounts | ShareCounts"
+Log: TypeAlias = "str | Path | Run | LogCounts | WithoutRecords"
 """One log: a file (a glob names the shards of one), or a run or counts made from it."""
 
 
@@ -26,7 +26,7 @@ class NamedCounts:
     """One log, counted; ``name`` is what a figure calls it."""
 
     name: str
-    counts: LogCounts | ShareCounts
+    counts: LogCounts | WithoutRecords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def counted(
     for log in logs_of(logs):
         if isinstance(log, Run):
             found.append(log.counts)
-        elif isinstance(log, (LogCounts, ShareCounts)):
+        elif isinstance(log, (LogCounts, WithoutRecords)):
             found.append(log)
         else:
             require_kind(log, (LOG,))
@@ -71,7 +71,7 @@ def priced(
     terms = replace(choices or Choices(), may_measure=False, beside=files)
     runs: list[Run] = []
     for log in given:
-        if isinstance(log, (LogCounts, ShareCounts)):
+        if isinstance(log, (LogCounts, WithoutRecords)):
             raise CallerError(" needs prices: give the log's file, or a Run")
         if isinstance(log, Run):
             runs.append(log)
@@ -91,7 +91,7 @@ def priced(
 
 def logs_of(logs: Log | Sequence[Log]) -> list[Log]:
     """Return one log or several as a list; refuse none."""
-    found = several(logs, Run, LogCounts, ShareCounts)
+    found = several(logs, Run, LogCounts, WithoutRecords)
     if not found:
         raise InputError("no policy log was given")
     return found
