@@ -93,29 +93,6 @@ def record_items(
     )
 
 
-def charged_amounts(plan: Plan, rule: Rule) -> Iterator[ChargeItem[tuple[str, Fraction]]]:
-    """Yield the same items: times are an amount of ``policy/sums.py``, and which part of it."""
-
-    def one(name: str) -> tuple[str, Fraction]:
-        return name, Fraction(1)
-
-    names = [plan.action_label(i) for i in range(len(plan.actions))]
-    spans = [action.span for action in plan.actions]
-    if rule == "exact":
-        decisions = [one(f"decisions:{name}") for name in names]
-    else:
-        decisions = [(f"frames:{n}", Fraction(1, k)) for n, k in zip(names, spans, strict=True)]
-    yield from _charged(
-        plan,
-        decisions=decisions,
-        exits=[one(f"exit:{exit.name}") for exit in plan.exits],
-        steps=one("steps"),
-        views=one("records"),
-        samples=one("video"),
-        counts={name: one(f"runs:{name}") for name in plan.header.components or {}},
-    )
-
-
 def _charged(
     plan: Plan,
     *,

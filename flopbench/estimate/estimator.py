@@ -139,7 +139,7 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
     processed += sum(steps for steps in _steps_to_exits(totals, plan) if steps is not None)
     items = charge_items(totals, plan, rule)
     decisions = sum((item.times for item in items[: len(plan.actions)]), Fraction(0))
-    whole = sum((item.times * macs_of(item.costs, prices) for item in items), Fraction(0))
+    whole = whole_macs(items, prices)
     by_action, attributed = _by_action(totals, plan, prices, items, covered)
     return Estimate(
         rule=rule,
@@ -169,9 +169,15 @@ def _steps_to_exits(totals: Totals, plan: Plan) -> list[Fraction | None]:
 
 
 def macs_of(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
+    """Return the MACs of components that run so often."""
     return sum(
         (exact(n) * prices.prices[name].total_macs for name, n in costs.items()), Fraction(0)
     )
+
+
+def whole_macs(items: Sequence[ChargeItem[Fraction]], prices: PriceList) -> Fraction:
+    """Return the MACs of everything that is charged."""
+    return sum((item.times * macs_of(item.costs, prices) for item in items), Fraction(0))
 
 
 def _by_component(

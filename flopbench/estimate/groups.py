@@ -14,8 +14,7 @@ from flopbench.estimate.difficulty import difficulty_groups
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.spread import interval_of_costs
-from flopbench.policy.counts import LogCounts, WithoutRecords, label_name
-from flopbench.policy.sums import SEVERAL, UNLABELLED, SumCounts
+from flopbench.policy.counts import LogCounts, SumCounts, WithoutRecords, label_name
 
 SMALLEST_LIMIT = 1000
 """The bootstrap is always drawn for a group of up to so many videos."""
@@ -115,7 +114,7 @@ def _classes_of_sums(
         )
         for label, own in counts.labels.items()
     ]
-    several, unlabelled = counts.sum_of(SEVERAL), counts.sum_of(UNLABELLED)
+    several, unlabelled = counts.sum_of("several labels"), counts.sum_of("unlabelled")
     return tuple(groups), _note(counts.plan.words, several, unlabelled)
 
 

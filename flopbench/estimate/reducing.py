@@ -12,13 +12,12 @@ from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import check_writable, temporary
 from flopbench.estimate.clusters import COLUMN, ID_PREFIX, NO_CLUSTERS, Gathered
 from flopbench.policy import ENGINES
-from flopbench.policy.counts import LogCounts, objects
+from flopbench.policy.counts import LogCounts, SumCounts, objects
 
 if TYPE_CHECKING:
     from flopbench.policy.blocks import Block
     from flopbench.policy.counts_file import Part
     from flopbench.policy.log import Log
-    from flopbench.policy.sums import SumCounts
 
 NO_SUMS = "parts without --sums have a row for each record, which this needs"
 
@@ -153,7 +152,7 @@ def merged_counts(
     missing.
     """
     from flopbench.policy.counts_file import is_parquet, spilling
-    from flopbench.policy.parts import read_parts, sources_of
+    from flopbench.policy.parts import about_all, read_parts
     from flopbench.policy.ready import read_counts
     from flopbench.policy.shards import check_complete, find_files
 
@@ -163,7 +162,7 @@ def merged_counts(
             if parts := read_parts(paths, preset, connection):
                 counts = _merged(parts, connection, cluster, duplicates)
                 if complete:
-                    check_complete(list(map(Path, sources_of(parts))))
+                    check_complete(list(map(Path, about_all(parts).sources)))
                 return counts
     if cluster is not None:
         raise InputError(

@@ -26,9 +26,8 @@ from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.price_rows import table_command
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.estimate.spread import interval_of_costs
-from flopbench.policy.counts import LogCounts, ShareCounts, Source, WithoutRecords
+from flopbench.policy.counts import LogCounts, ShareCounts, Source, SumCounts, WithoutRecords
 from flopbench.policy.plan import Plan, plan_of
-from flopbench.policy.sums import SumCounts
 
 if TYPE_CHECKING:
     from flopbench.core.workers import Progress

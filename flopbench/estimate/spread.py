@@ -1,25 +1,27 @@
-"""How costs spread over videos: the exact moments behind a mean, and the interval of it.
+"""How the costs of videos spread: the interval of their mean, drawn, or from two exact moments.
 
-The bootstrap draws from the costs of single videos. Its limit needs two numbers only, the mean and
-the variance: of whole numbers of decisions, they are exact fractions, from the records of a log as
-from sums over its videos (``policy/sums.py``), and are rounded once.
+The bootstrap draws from the costs of single videos. Its limit needs their mean and variance only,
+which are exact fractions of whole numbers, from the records of a log as from sums over its videos
+(``policy/sums_file.py``): whoever adds them up, they are rounded once, here.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from operator import mul
 from typing import Any
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval, interval, normal_limit
-from flopbench.estimate.charges import Rule, charged_amounts
-from flopbench.estimate.estimator import macs_of
+from flopbench.estimate.charges import Rule, charge_items, record_items
+from flopbench.estimate.estimator import macs_of, whole_macs
 from flopbench.estimate.prices import PriceList
-from flopbench.policy.counts import LogCounts, WithoutRecords
-from flopbench.policy.sums import VIDEO, SumCounts, amounts_of
+from flopbench.policy.counts import LogCounts, SumCounts, WithoutRecords
 
-AT_ONCE = 1 << 16
+EXACT = 1 << 53
+"""Whole numbers below it are exact as float64."""
+Moments = tuple[int, Fraction, Fraction]
+"""How many videos there are, what they cost in MACs, and the sum of the squares of that."""
 
 
 def interval_of_costs(
@@ -34,7 +36,7 @@ def interval_of_costs(
     seed: int,
     largest: int = LARGEST_BOOTSTRAP,
 ) -> Interval | None:
-    """Return the 95 % interval of the mean cost of a video; from sums it is the limit.
+    """Return the 95 % interval of the mean cost of a video; of sums, always the limit.
 
     Args:
         counts: of a log.
@@ -47,69 +49,56 @@ def interval_of_costs(
     Returns:
         None where ``interval`` has none, and for shares.
     """
-    found = None
+    found: Moments | None = None
     if isinstance(counts, SumCounts):
-        found = _moments_of_sums(counts, prices, rule)
+        found = _of_sums(counts, prices, rule)
     elif isinstance(counts, LogCounts):
         own = costs_macs if videos is None else costs_macs[videos]
         if clusters is None and len(own) > largest and resamples:
-            found = _moments_of_records(counts, prices, rule, videos)
+            found = _of_records(counts, prices, rule, videos)
         if found is None:
             return interval(own, clusters=clusters, resamples=resamples, seed=seed, largest=largest)
     if found is None or found[0] < 2 or not resamples:
         return None
-    n, mean, variance = found
-    return normal_limit(float(mean), float(variance / n), seed)
+    n, whole, squares = found
+    variance = max(squares / n - (whole / n) ** 2, Fraction(0))
+    return normal_limit(float(whole / n), float(variance / n), seed)
 
 
-def _units(counts: LogCounts | SumCounts, prices: PriceList, rule: Rule) -> dict[str, Fraction]:
-    """Return what a video costs for each one of an amount: MACs."""
-    units: dict[str, Fraction] = {}
-    for item in charged_amounts(counts.plan, rule):
-        name, part = item.times
-        units[name] = units.get(name, Fraction(0)) + part * macs_of(item.costs, prices)
-    return {name: macs for name, macs in units.items() if macs}
+def _of_sums(counts: SumCounts, prices: PriceList, rule: Rule) -> Moments:
+    def cost(sum_of: Callable[[str], Any]) -> Fraction:
+        return whole_macs(charge_items(counts.totals(sum_of), counts.plan, rule), prices)
+
+    # A cost is a sum of amounts × prices, and so is the sum of its products with any amount.
+    squares = cost(lambda one: cost(lambda other: counts.sum_of(one, other)))
+    return counts.videos, cost(counts.sum_of), squares
 
 
-def _moments_of_sums(
-    counts: SumCounts, prices: PriceList, rule: Rule
-) -> tuple[int, Fraction, Fraction]:
-    """Return the number of videos, the mean cost in MACs, and its variance over the videos."""
-    units, sums = _units(counts, prices, rule), counts.sums
-    n = counts.sum_of(VIDEO)
-    mean = sum((macs * counts.sum_of(name) for name, macs in units.items()), Fraction(0)) / n
-    squares = Fraction(0)
-    for (one, other), total in sums.items():
-        if one in units and other in units:
-            squares += units[one] * units[other] * total * (1 if one == other else 2)
-    return n, mean, max(squares / n - mean**2, Fraction(0))
-
-
-def _moments_of_records(
-    counts: LogCounts, prices: PriceList, rule: Rule, videos: Any
-) -> tuple[int, Fraction, Fraction] | None:
-    """Return the same from records; None where some amount is no whole number."""
+def _of_records(counts: LogCounts, prices: PriceList, rule: Rule, videos: Any) -> Moments | None:
+    """Return None where additional runs are no whole numbers."""
     import numpy as np
 
-    units = _units(counts, prices, rule)
-    divisor = math.lcm(1, *(macs.denominator for macs in units.values()))
-    costs: Any = np.zeros(counts.videos if videos is None else len(videos), np.int64)
-    most = 0
-    for name, values in amounts_of(counts):
-        if name not in units:
-            continue
-        whole: Any = (values if videos is None else values[videos]).astype(np.int64)
-        if values.dtype.kind == "f" and (values != np.floor(values)).any():
-            return None
-        unit = int(units[name] * divisor)
-        most += int(whole.max()) * unit
-        kind: Any = np.int64 if most < 1 << 63 else object
-        costs = costs.astype(kind, copy=False) + whole.astype(kind, copy=False) * unit
+    if counts.counts is not None and (counts.counts % 1).any():
+        return None
+    spans = [action.span for action in counts.plan.actions if rule == "published"]
+    parts = math.lcm(*spans)
+    chosen: Any = slice(None) if videos is None else videos
+
+    def charged() -> Iterator[tuple[Any, Fraction]]:
+        for item in record_items(counts, rule, of_videos=True):
+            if unit := macs_of(item.costs, prices):
+                yield item.times[chosen], unit
+
+    scale = math.lcm(*(unit.denominator for _, unit in charged()))
+    most = sum((int(times.max()) + 1) * unit for times, unit in charged())
+    large = most * parts * scale >= EXACT
+    costs: Any = np.zeros(counts.videos, object if large else float)[chosen]
+    for times, unit in charged():
+        whole, one = np.rint(times * float(parts)), int(unit * scale)
+        costs += whole.astype(np.int64).astype(object) * one if large else whole * float(one)
     first = second = 0
-    for low in range(0, len(costs), AT_ONCE):
-        part = costs[low : low + AT_ONCE].tolist()
-        first += sum(part)
-        second += sum(map(mul, part, part))
-    n = len(costs)
-    mean = Fraction(first, n * divisor)
-    return n, mean, Fraction(second, n * divisor**2) - mean**2
+    values, often = np.unique(costs, return_counts=True)
+    for value, number in zip(map(int, values.tolist()), often.tolist(), strict=True):
+        first += value * number
+        second += value**2 * number
+    return len(costs), Fraction(first, parts * scale), Fraction(second, (parts * scale) ** 2)

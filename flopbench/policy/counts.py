@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -273,3 +273,45 @@ class ShareCounts(WithoutRecords):
             for stream, share, span in zip(streams, self.shares, spans, strict=True)
         ]
         return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumCounts(WithoutRecords):
+    """Sums over the videos of a log, or of those with one label (``policy/sums_file.py``).
+
+    Attributes:
+        sums: (amount, amount) -> the sum over the videos of their product.
+        exits: whether some record of the log took an exit.
+        own_spans: as in ``LogCounts``.
+        labels: label -> the sums over the videos that carry it, labels sorted.
+    """
+
+    what = "a part of sums"
+    sums: Mapping[tuple[str, str], int]
+    exits: bool
+    own_spans: bool
+    labels: Mapping[Any, SumCounts] = field(default_factory=dict)
+
+    @property
+    def videos(self) -> int:
+        """How many videos there are."""
+        return self.sum_of("video")
+
+    def sum_of(self, amount: str, times: str = "video") -> int:
+        """Return the sum of an amount over the videos, or of its product with another."""
+        return self.sums.get((amount, times), 0)
+
+    def totals(self, sum_of: Callable[[str], Any] | None = None) -> Totals:
+        """Return what the records would add up to, or what another sum of each amount does."""
+        of, plan = sum_of or self.sum_of, self.plan
+        names = [plan.action_label(i) for i in range(len(plan.actions))]
+        return Totals(
+            videos=of("video"),
+            views=of("records"),
+            steps=of("steps"),
+            frames=[of(f"frames:{name}") for name in names],
+            decisions=[of(f"decisions:{name}") for name in names],
+            own_spans=self.own_spans,
+            exits=[of(f"exit:{exit.name}") for exit in plan.exits if self.exits],
+            counts={name: of(f"runs:{name}") for name in plan.header.components or {}},
+        )

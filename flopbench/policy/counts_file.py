@@ -21,7 +21,7 @@ column        type         meaning
 ============= ============ =====================================================================
 
 The first seven are the record's, and so the same in all of its rows. A part of sums
-(``policy/sums.py``) has other columns, and as many rows for any number of records.
+(``policy/sums_file.py``) has other columns, and as many rows for any number of records.
 
 The file's metadata has the header as logs in Parquet have it, JSON under ``flopbench.policy-log``,
 and under ``flopbench.counts`` the JSON of ``About``. Version history: 1, the first.

@@ -18,10 +18,10 @@ from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.policy.blocks import MOST_NAMES, Block
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, Source, objects
-from flopbench.policy.counts_file import Part
+from flopbench.policy.counts_file import About, Part
 from flopbench.policy.engine import Column, Gatherer
 from flopbench.policy.kernel import Tally
-from flopbench.policy.parts import Rows, sources_of
+from flopbench.policy.parts import Rows, about_all
 from flopbench.policy.plan import Plan, find_name, plan_of
 from flopbench.policy.samples import raise_first
 
@@ -57,38 +57,37 @@ def merge_parts(
                 f"{part.path} was reduced without --cluster {cluster}",
                 f"flopbench log reduce --cluster {cluster} keeps that column",
             )
-    plan, sources = plan_of(parts[0].header), sources_of(parts)
-    warnings = [Remark(text) for part in parts for text in part.about.warnings]
+    plan, about = plan_of(parts[0].header), about_all(parts)
     gatherer = Gatherer(plan, raise_first, columns=columns, keep_ids=keep_ids)
     rows = Rows(connection, parts)
     if not rows.records:
         raise DataError(f"{parts[0].path} has no rows: there is nothing to count")
-    warnings += rows.without_repeated(duplicates)
+    left_out = rows.without_repeated(duplicates)
     rows.check()
-    for block, counted in _blocks(rows, plan, cluster, keep_ids):
+    for block, counted in _blocks(rows, plan, about, cluster, keep_ids):
         gatherer.add(block, counted)
-    counts = gatherer.finish(Source(sources[0], len(sources) - 1))
-    return replace(counts, warnings=(*warnings, *counts.warnings), in_order=False)
+    counts = gatherer.finish(Source(about.sources[0], len(about.sources) - 1))
+    warnings = (*map(Remark, about.warnings), *left_out, *counts.warnings)
+    return replace(counts, warnings=warnings, in_order=False)
 
 
 def _blocks(
-    rows: Rows, plan: Plan, cluster: str | None, keep_ids: bool
+    rows: Rows, plan: Plan, about: About, cluster: str | None, keep_ids: bool
 ) -> Iterator[tuple[Block, Tally]]:
     """Yield the records with what they add up to, some at a time."""
     of = _decoded(rows, plan)
     has_views = rows.has_views
     named = keep_ids or has_views
     names = rows.names(np.arange(rows.records if named else min(rows.records, MOST_NAMES)))
-    odd = [part.about for part in rows.parts if part.about.odd_runs]
     for low in range(0, rows.records, RECORDS_AT_ONCE):
         part = slice(low, min(low + RECORDS_AT_ONCE, rows.records))
         n = part.stop - low
         own = {name: values[rows.codes[name][rows.starts[part]]] for name, values in of.items()}
         extra = [{cluster: text} for text in own["cluster"]]
-        counted = _tally(rows, plan, part, of["action"])
-        if odd and not low:
-            runs = sum(one.odd_runs for one in odd)
-            counted = replace(counted, odd_runs=runs, first_odd_run=odd[0].first_odd_run)
+        counted = _tally(rows, plan, part, of["action"], about.own_spans)
+        if not low:
+            first, odd_runs = about.first_odd_run, about.odd_runs
+            counted = replace(counted, odd_runs=odd_runs, first_odd_run=first)
         block = Block(
             place=lambda i, low=low: rows.place(low + i),  # type: ignore[misc]
             ids=[name for name, _ in names[part]] if named else range(n),  # type: ignore[arg-type]
@@ -122,7 +121,7 @@ def _decoded(rows: Rows, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _tally(rows: Rows, plan: Plan, records: slice, action_of: Any) -> Tally:
+def _tally(rows: Rows, plan: Plan, records: slice, action_of: Any, own_spans: bool) -> Tally:
     """Return what some records add up to; refuse numbers that no decisions could make."""
     shape = (records.stop - records.start, len(plan.actions))
     begin = int(np.searchsorted(rows.owner, records.start))
@@ -136,7 +135,6 @@ def _tally(rows: Rows, plan: Plan, records: slice, action_of: Any) -> Tally:
     decisions[at] = rows.numbers["decisions"][begin:end][given]
     steps = rows.numbers["steps"][rows.starts[records]].astype(np.int64)
     spans: Any = np.array([action.span for action in plan.actions], np.int64)
-    own_spans = any(part.about.own_spans for part in rows.parts)
     fewest = frames > 0 if own_spans else -(-frames // spans)
     for i, a in np.argwhere((decisions < fewest) | (decisions > frames))[:1].tolist():
         raise DataError(

@@ -17,7 +17,7 @@ import numpy as np
 
 from flopbench.core.errors import DataError, Remark, shown_value
 from flopbench.core.limits import MOST_STEPS
-from flopbench.policy.counts_file import RECORDS, Part, naming, read_part
+from flopbench.policy.counts_file import RECORDS, About, Part, naming, read_part
 from flopbench.policy.forms.raw import duckdb_path, sql_text
 from flopbench.policy.header import differing, resolve, with_preset
 from flopbench.policy.shards import shard_key
@@ -61,10 +61,16 @@ def read_parts(paths: Sequence[Path], preset: str | None, connection: Any) -> li
     return sorted(found, key=lambda one: (min(map(shard_key, one.about.sources)), str(one.path)))
 
 
-def sources_of(parts: Sequence[Part]) -> list[str]:
-    """Return the files that parts were made from, each once, shards in order."""
-    names = chain.from_iterable(part.about.sources for part in parts)
-    return sorted(set(names), key=shard_key)
+def about_all(parts: Sequence[Part]) -> About:
+    """Return what parts say about the log that they are of; each file once, shards in order."""
+    found = [part.about for part in parts]
+    return About(
+        sources=sorted(set(chain.from_iterable(one.sources for one in found)), key=shard_key),
+        own_spans=any(one.own_spans for one in found),
+        odd_runs=sum(one.odd_runs for one in found),
+        first_odd_run=next((one.first_odd_run for one in found if one.odd_runs), ""),
+        warnings=[text for one in found for text in one.warnings],
+    )
 
 
 class Rows:
