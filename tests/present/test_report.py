@@ -41,7 +41,7 @@ from flopbench.estimate.text import estimate_grids
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.figures.usage import usage
 from flopbench.present.report import write_report
-from flopbench.present.report.figures import draw
+from flopbench.present.report.sections import draw
 
 usage_of = usage.make
 

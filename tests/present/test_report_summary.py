@@ -26,10 +26,9 @@ from flopbench.counting.cost_row import CostRow
 from flopbench.counting.table import CostTable
 from flopbench.estimate.comparison_text import differences_grid
 from flopbench.estimate.runs import Choices
-from flopbench.present.report.headline import headlines_of
 from flopbench.present.report.material import read_material
 from flopbench.present.report.sections import compared
-from flopbench.present.report.summary import summary_of
+from flopbench.present.report.summary import headlines_of, summary_of
 
 
 def test_warnings_say_what_they_are_about(

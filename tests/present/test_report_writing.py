@@ -29,7 +29,7 @@ from flopbench.cli import main
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices
 from flopbench.present.report import write_report
-from flopbench.present.report.writing import MARK, write_folder
+from flopbench.present.report.building import MARK, write_folder
 
 
 @pytest.fixture
@@ -164,8 +164,8 @@ def test_an_interrupt_does_not_mix_two_reports(
         replace(source, target)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("flopbench.present.report.writing.os.replace", interrupted)
-    monkeypatch.setattr("flopbench.present.report.writing.write_atomic", Path.write_bytes)
+    monkeypatch.setattr("flopbench.present.report.building.os.replace", interrupted)
+    monkeypatch.setattr("flopbench.present.report.building.write_atomic", Path.write_bytes)
     assert main(["report", "table.json", "-o", "out", "--title", "second"]) == 130
     assert "interrupted; no file is half written" in capsys.readouterr().err
     assert list(Path("out").glob(".*")) == []
@@ -187,13 +187,13 @@ def test_a_report_that_another_process_began_is_replaced_whole(
         write_folder(folder / "out", theirs if folder == tmp_path else {"precious.txt": b""})
         yield
 
-    monkeypatch.setattr("flopbench.present.report.writing.locked", taking_turns)
+    monkeypatch.setattr("flopbench.present.report.building.locked", taking_turns)
     assert write_folder(tmp_path / "out", ours) == ()
     assert {p.name: p.read_bytes() for p in tmp_path.rglob("*.*")} == {
         "a.csv": b"second",
         "index.html": b"second",
     }
-    monkeypatch.setattr("flopbench.present.report.writing.locked", taking_turns)
+    monkeypatch.setattr("flopbench.present.report.building.locked", taking_turns)
     (tmp_path / "more").mkdir()
     with pytest.raises(InputError, match="nothing in it is touched"):
         write_folder(tmp_path / "more" / "out", ours)

@@ -5,7 +5,7 @@ Names come from logs and may be long: their middles are left out. Sentences wrap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from matplotlib.artist import Artist
@@ -14,8 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
 from matplotlib.transforms import offset_copy
 
-from flopbench.present.draw.style import INK, Style
+from flopbench.present.draw.drawing import Drawing
+from flopbench.present.draw.style import INK, Style, chosen_style
 from flopbench.present.draw.text import drawn_width_in, fitting_names, plain_text, unwarned
+from flopbench.present.figures.caption import FigureData
 
 Entries: TypeAlias = "Sequence[tuple[Artist, str]]"
 """Keys with their texts."""
@@ -44,6 +46,22 @@ def hollow_entries(verdicts: str) -> list[tuple[Artist, str]]:
         [], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor=INK
     )
     return [(mark, f"hollow: {verdicts}")] if verdicts else []
+
+
+def below_legend(
+    data: FigureData, draw: Callable[[Axes, Style], None], legend: Entries, *, lines: float
+) -> Drawing:
+    """Return a drawing with a legend above it, of this height in lines of small text."""
+
+    def whole(ax: Axes) -> None:
+        style = chosen_style(ax)
+        draw(ax, style)
+        legend_above(ax, legend, style)
+
+    def height_in(style: Style) -> float:
+        return style.inches(lines + legend_lines(legend, style))
+
+    return Drawing(data=data, draw=whole, height_in=height_in)
 
 
 def legend_lines(entries: Entries, style: Style, *, sentences: bool = False) -> float:

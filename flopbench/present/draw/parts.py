@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.container import BarContainer
@@ -13,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Annotation
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from flopbench.present.draw.style import INK, Look, Style
+from flopbench.present.draw.style import INK, Look, Style, look
 from flopbench.present.draw.text import plain_text, unwarned
 
 NAMES_TAKE = 0.45
@@ -61,9 +62,25 @@ def bars(
     )
 
 
+def stacked_bar(
+    ax: Axes, place: float, segments: Iterable[tuple[Look, float]], *, thick: float
+) -> None:
+    """Draw one horizontal bar of segments, (look, length) each, from 0 on."""
+    start = 0.0
+    for own, length in segments:
+        if length:
+            bars(ax, [place], [length], own, thick=thick, left=[start])
+            start += length
+
+
 def bar_key(own: Look) -> Patch:
     """Return a legend's key for bars."""
     return Patch(facecolor=own.color, hatch=own.hatch, edgecolor=INK)
+
+
+def bar_keys(names: Iterable[str]) -> list[tuple[Artist, str]]:
+    """Return a legend of bars, the looks in their order."""
+    return [(bar_key(look(n)), name) for n, name in enumerate(names)]
 
 
 def mark(ax: Axes, x: float, y: float, own: Look, *, filled: bool) -> None:

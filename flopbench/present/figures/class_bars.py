@@ -12,7 +12,6 @@ from flopbench.estimate.estimator import cost_parts
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
 from flopbench.present.figures.class_choice import (
     ORDERS,
     Members,
@@ -23,7 +22,10 @@ from flopbench.present.figures.class_choice import (
     of_videos,
 )
 from flopbench.present.figures.inputs.logs import (
+    COLUMN,
     Log,
+    charged_as,
+    charged_sentences,
     counted,
     left_out,
     priced,

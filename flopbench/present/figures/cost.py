@@ -17,9 +17,17 @@ from flopbench.policy.counts import WithoutRecords
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.bins import few_costs, shared_bins
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
 from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.logs import Log, NamedRun, left_out, priced, videos_text
+from flopbench.present.figures.inputs.logs import (
+    COLUMN,
+    Log,
+    NamedRun,
+    charged_as,
+    charged_sentences,
+    left_out,
+    priced,
+    videos_text,
+)
 from flopbench.present.figures.usage import check_number
 from flopbench.present.kind import NAMES, Axes, Option, kind
 

@@ -199,13 +199,7 @@ def roofline(
             "with --refresh it measures and counts again",
         ),
     )
-    return Roofline(
-        groups=tuple(map(_under_roofs, groups)),
-        drawn=common.drawn,
-        shared=common.shared,
-        left_out=common.left_out,
-        flagged=common.flagged,
-    )
+    return Roofline(groups=tuple(map(_under_roofs, groups)), **common)
 
 
 def _lacks(one: TimedRow) -> str:

@@ -187,14 +187,7 @@ def theory(
             "'flopbench explain MODEL' says why a model could not be counted",
         ),
     )
-    return Theory(
-        groups=tuple(_fitted(group, fit) for group in groups),
-        fit=fit,
-        drawn=common.drawn,
-        shared=common.shared,
-        left_out=common.left_out,
-        flagged=common.flagged,
-    )
+    return Theory(groups=tuple(_fitted(group, fit) for group in groups), fit=fit, **common)
 
 
 def _lacks(one: TimedRow) -> str:

@@ -35,6 +35,7 @@ from flopbench.present.figures.tradeoff_costs import (
 from flopbench.present.figures.tradeoff_data import Tradeoff
 from flopbench.present.figures.tradeoff_points import (
     Accuracies,
+    Series,
     TradeoffPoint,
     accuracies_of,
     accuracy_terms,
@@ -42,10 +43,12 @@ from flopbench.present.figures.tradeoff_points import (
     cost_scale,
     difference_text,
     log_points,
+    named_points,
     published_points,
+    with_own,
+    with_series,
     without_source,
 )
-from flopbench.present.figures.tradeoff_series import Series, named_points, with_own, with_series
 from flopbench.present.kind import NAMES, Axes, Option, kind
 from flopbench.replay.records import Replay
 from flopbench.timing.file import TimingFile

@@ -11,9 +11,14 @@ from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION, SCALES, VIDEOS, Scale, Words
 from flopbench.estimate.clusters import drawn_text
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.charged import charged_sentences
 from flopbench.present.figures.inputs import points as tables
-from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text, words_of
+from flopbench.present.figures.inputs.logs import (
+    NamedRun,
+    charged_sentences,
+    left_out,
+    videos_text,
+    words_of,
+)
 
 Cost = Literal["gflops", "ms", "frames", "params"]
 COSTS: tuple[Cost, ...] = ("gflops", "ms", "frames", "params")

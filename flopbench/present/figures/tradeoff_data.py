@@ -9,7 +9,7 @@ from flopbench.core.errors import Remark
 from flopbench.core.units import GIGA, VIDEOS, Scale, Words, number_of
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
-from flopbench.present.figures.charged import COLUMN
+from flopbench.present.figures.inputs.logs import COLUMN
 from flopbench.present.figures.tradeoff_costs import COLUMNS, MEASURED, PREDICTED, Cost, unit_of
 from flopbench.present.figures.tradeoff_points import TradeoffPoint, cost_scale, signed
 

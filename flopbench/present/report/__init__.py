@@ -53,25 +53,24 @@ def write_report(
             a report cannot use, a price that is found nowhere, a folder that cannot be written.
         DataError: a damaged file.
     """
-    from flopbench.present.report.building import build_report, files_of, require_libraries
+    from flopbench.present.report import building
     from flopbench.present.report.material import read_material
-    from flopbench.present.report.writing import PAGE, check_folder, write_folder
 
     where = Path(folder)
-    check_folder(where)
-    require_libraries()
+    building.check_folder(where)
+    building.require_libraries()
     given = [files] if isinstance(files, (str, Path)) else files
     tell = progress or (lambda *_: None)
     tell(0, STEPS, "files")
     material = read_material(given, choices, names)
     titled = (title or "").strip() or DEFAULT_TITLE
     own = command or "flopbench.write_report"
-    report = build_report(
+    report = building.build_report(
         material, title=titled, command=own, progress=lambda k, what: tell(k + 1, STEPS, what)
     )
     tell(STEPS - 1, STEPS, "writing")
-    left_over = write_folder(where, files_of(report))
+    left_over = building.write_folder(where, building.files_of(report))
     if done is not None:
         more = f"left by an earlier report, not part of this one: {', '.join(left_over)}"
         done(report, (*report.warnings, more) if left_over else tuple(report.warnings))
-    return where / PAGE
+    return where / building.PAGE

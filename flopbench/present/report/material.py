@@ -117,11 +117,7 @@ def read_material(
 
 
 def _kind(name: str) -> str:
-    """Return the kind of a file; refuse one that a report cannot use.
-
-    A report reads its files twice, once for their hashes. A name that does not exist may still be
-    a glob, or the name that shards share; but names of shards do not end in .json.
-    """
+    """Return the kind of a file; refuse one that a report cannot use."""
     if not name:
         raise InputError("a file name is empty", f"give {TAKEN}")
     exists = os.path.exists(name)
@@ -130,6 +126,7 @@ def _kind(name: str) -> str:
             f"cannot read {name}: not a file, and a report reads its files more than once",
             "write the output of a pipe to a file first",
         )
+    # It may be a glob, or the name that shards share; but names of shards do not end in .json.
     if not exists and name.endswith(".json") and not glob.has_magic(name):
         raise InputError(f"cannot read {name}: there is no such file", "check the name")
     kind = kind_of(name)

@@ -11,9 +11,9 @@ from logs import write_log
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices
-from flopbench.present.figures.charged import COLUMN
 from flopbench.present.figures.cost import cost
 from flopbench.present.figures.frames.figure import frames
+from flopbench.present.figures.inputs.logs import COLUMN
 from flopbench.present.figures.tradeoff import tradeoff
 
 frames_of = frames.make

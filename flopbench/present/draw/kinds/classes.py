@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 
 from flopbench.core.units import GIGA, Words, interval_decimals, scale_of
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.legend import legend_above, legend_lines
-from flopbench.present.draw.parts import NAMES_TAKE, bar_key, bars, name_rows, note
-from flopbench.present.draw.style import FAINT, INK, Look, Style, chosen_style, look
+from flopbench.present.draw.legend import below_legend
+from flopbench.present.draw.parts import NAMES_TAKE, bar_key, name_rows, note, stacked_bar
+from flopbench.present.draw.style import FAINT, INK, Style, look
 from flopbench.present.draw.text import fitting_names
-from flopbench.present.figures.class_bars import Bar, ClassBars
+from flopbench.present.figures.class_bars import ClassBars
 from flopbench.present.figures.class_choice import HIGH, USAGE
 from flopbench.present.figures.class_ratios import Classes, ClassesOfRuns, ratio_in
 from flopbench.present.figures.ratios import Ratio
@@ -69,21 +69,16 @@ def _dots_drawing(data: Classes | ClassesOfRuns) -> Drawing:
         (_dots(n, [], []), one.label) for n, one in enumerate(series)
     ]
 
-    def draw(ax: Axes) -> None:
-        style = chosen_style(ax)
+    def draw(ax: Axes, style: Style) -> None:
         for n, one in enumerate(series):
             _draw_series(ax, one, n, (n - (len(series) - 1) / 2) * SPREAD / len(series))
         ax.hlines([ABOVE, *range(len(names))], 0, 100, color=FAINT, linewidth=0.4, zorder=0)
         _name(ax, style, names, counts, [run.whole.videos for run in runs], data.words)
         ax.set_xlim(0, 100)
         ax.set_xlabel(f"{f'share of {data.words.steps}' if alone else SHORT[first.series[0]]} (%)")
-        legend_above(ax, legend, style)
 
-    def height_in(style: Style) -> float:
-        lines = max(LINES_A_ROW * (len(names) + 1), FEWEST_LINES)
-        return style.inches(lines + 3.6 + legend_lines(legend, style))
-
-    return Drawing(data=data, draw=draw, height_in=height_in)
+    lines = max(LINES_A_ROW * (len(names) + 1), FEWEST_LINES)
+    return below_legend(data, draw, legend, lines=lines + 3.6)
 
 
 def _name(
@@ -151,13 +146,16 @@ def _bars_drawing(data: ClassBars) -> Drawing:
     unit = GIGA / scale.divisor if cost else 100.0
     digits = interval_decimals([unit * longest / 10], MOST_DECIMALS)  # three of the longest bar
 
-    def draw(ax: Axes) -> None:
-        style = chosen_style(ax)
+    def draw(ax: Axes, style: Style) -> None:
         thick = THICK / len(data.runs)
         for row, own in rows:
             for n, bar in enumerate(own):
                 y = row + (n - (len(own) - 1) / 2) * thick
-                _draw_bar(ax, data, bar, y, thick, unit, looks)
+                lengths = (
+                    (looks[segment], unit * sum(bar.parts.get(part, 0.0) for part in parts))
+                    for segment, parts in data.stacked.items()
+                )
+                stacked_bar(ax, y, lengths, thick=thick)
                 if cost and bar.videos:
                     end = unit * bar.length
                     note(ax, f"{end:.{digits}f}", (end, y), style)
@@ -167,22 +165,6 @@ def _bars_drawing(data: ClassBars) -> Drawing:
         ax.set_xlim(0, unit * longest * ROOM or 1 if cost else 100)
         per = f"cost ({scale.prefix}MACs/{data.words.sample})"
         ax.set_xlabel(per if cost else f"share of {data.counted} (%)")
-        legend_above(ax, legend, style)
 
-    def height_in(style: Style) -> float:
-        each = max(LINES_A_BAR * len(data.runs), LINES_A_ROW)
-        lines = max(each * len(rows), FEWEST_LINES)
-        return style.inches(lines + 3.6 + legend_lines(legend, style))
-
-    return Drawing(data=data, draw=draw, height_in=height_in)
-
-
-def _draw_bar(
-    ax: Axes, data: ClassBars, bar: Bar, y: float, thick: float, unit: float, looks: dict[str, Look]
-) -> None:
-    start = 0.0
-    for segment, parts in data.stacked.items():
-        length = unit * sum(bar.parts.get(part, 0.0) for part in parts)
-        if length:
-            bars(ax, [y], [length], looks[segment], thick=thick, left=[start])
-            start += length
+    each = max(LINES_A_BAR * len(data.runs), LINES_A_ROW)
+    return below_legend(data, draw, legend, lines=max(each * len(rows), FEWEST_LINES) + 3.6)

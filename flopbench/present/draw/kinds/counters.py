@@ -8,11 +8,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.legend import legend_above, legend_lines
-from flopbench.present.draw.parts import FEW_TICKS, ON_GRID, bar_key, bars, name_rows, note
-from flopbench.present.draw.style import INK, Style, chosen_style, look
+from flopbench.present.draw.legend import below_legend
+from flopbench.present.draw.parts import (
+    FEW_TICKS,
+    ON_GRID,
+    bar_keys,
+    name_rows,
+    note,
+    stacked_bar,
+)
+from flopbench.present.draw.style import INK, Style, look
 from flopbench.present.draw.text import fitting_names, shortened
-from flopbench.present.figures.counters import CounterBar, Counters, ModelBars, total_text
+from flopbench.present.figures.counters import Counters, ModelBars, total_text
 
 BAR = 0.42
 """Height of a bar; the rest of its row is the line of text above it."""
@@ -32,9 +39,9 @@ LEAST_ROWS = 2
 def counters_drawing(counters: Counters) -> Drawing:
     """Return models under each counter, ready to be drawn."""
     heading = HEADING if len(counters.models) > 1 else 0.0
+    rows = sum(heading + len(one.bars) + len(one.failures) for one in counters.models)
 
-    def draw(ax: Axes) -> None:
-        style = chosen_style(ax)
+    def draw(ax: Axes, style: Style) -> None:
         y, longest = 0.0, 0.0
         names: dict[float, str] = {}
         room = HEADING_TAKES * style.width_in
@@ -46,7 +53,11 @@ def counters_drawing(counters: Counters) -> Drawing:
             y += heading
             totals = [bar.total for bar in model.bars]
             for bar in model.bars:
-                _draw_bar(ax, counters, bar, y + BAR_AT, unit)
+                lengths = (
+                    (look(n), sum(bar.by_family.get(name, 0) for name in families) / unit)
+                    for n, (_, families) in enumerate(counters.stacked)
+                )
+                stacked_bar(ax, y + BAR_AT, lengths, thick=BAR)
                 _draw_dense(ax, model, y + BAR_AT, unit)
                 disputed = "" if bar.status in {"", "verified"} else f", {bar.status}"
                 _write(ax, total_text(model, bar) + disputed, y + TEXT_AT, style)
@@ -67,33 +78,17 @@ def counters_drawing(counters: Counters) -> Drawing:
             else f"{counters.scale.prefix}MACs a sample (by each counter's rules)"
         )
         ax.grid(visible=True, axis="x")
-        legend_above(ax, _legend(counters), style)
 
-    def height_in(style: Style) -> float:
-        rows = sum(heading + len(one.bars) + len(one.failures) for one in counters.models)
-        lines = LINES_A_ROW * max(rows, LEAST_ROWS) + 3.4
-        return style.inches(lines + legend_lines(_legend(counters), style))
-
-    return Drawing(data=counters, draw=draw, height_in=height_in)
+    lines = LINES_A_ROW * max(rows, LEAST_ROWS) + 3.4
+    return below_legend(counters, draw, _legend(counters), lines=lines)
 
 
 def _legend(counters: Counters) -> list[tuple[Artist, str]]:
     """Return the families, and the line of the dense MACs."""
-    entries: list[tuple[Artist, str]] = [
-        (bar_key(look(n)), label) for n, (label, _) in enumerate(counters.stacked)
-    ]
     references = dict.fromkeys(model.reference for model in counters.models)
     line = Line2D([], [], color=INK, linewidth=0.9)
-    return [*entries, (line, f"dense MACs ({', '.join(references)})")]
-
-
-def _draw_bar(ax: Axes, counters: Counters, bar: CounterBar, place: float, unit: float) -> None:
-    start = 0.0
-    for n, (_, families) in enumerate(counters.stacked):
-        length = sum(bar.by_family.get(name, 0) for name in families) / unit
-        if length:
-            bars(ax, [place], [length], look(n), thick=BAR, left=[start])
-            start += length
+    families = bar_keys(label for label, _ in counters.stacked)
+    return [*families, (line, f"dense MACs ({', '.join(references)})")]
 
 
 def _draw_dense(ax: Axes, model: ModelBars, place: float, unit: float) -> None:

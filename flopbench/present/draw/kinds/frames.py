@@ -128,10 +128,7 @@ def frames_drawing(frames: Frames) -> Drawing:
 
 
 def _draw(frames: Frames, ax: Axes) -> None:
-    """Draw the rows from top to bottom, in inches; the axes have no ticks.
-
-    Where the caller's axes are not high enough for the rows, everything is drawn smaller.
-    """
+    """Draw the rows from top to bottom, in inches; all smaller where the axes are too low."""
     style = chosen_style(ax)
     width, height = _room_in(ax)
     layout = layout_of(frames, style, width)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.legend import legend_above, legend_lines
-from flopbench.present.draw.parts import FEW_TICKS, ON_GRID, bar_key, bars, name_rows, note
-from flopbench.present.draw.style import Style, chosen_style, look
+from flopbench.present.draw.legend import below_legend
+from flopbench.present.draw.parts import FEW_TICKS, ON_GRID, bar_keys, bars, name_rows, note
+from flopbench.present.draw.style import Style, look
 from flopbench.present.draw.text import ELLIPSIS, longest_fit, short_names, shortened
 from flopbench.present.figures.inputs.profiles import PLAIN_NAMES
 from flopbench.present.figures.layers import Layers
@@ -24,12 +23,12 @@ LEAST_LINES = 4
 
 def layers_drawing(layers: Layers) -> Drawing:
     """Return where a model's MACs are, ready to be drawn."""
-    modules, scale = layers.bars, layers.scale
+    modules, scale, families = layers.bars, layers.scale, layers.families
+    legend = bar_keys(PLAIN_NAMES[one] for one in families) if len(families) > 1 else []
 
-    def draw(ax: Axes) -> None:
-        style = chosen_style(ax)
+    def draw(ax: Axes, style: Style) -> None:
         ends = [0.0] * len(modules)
-        for n, family in enumerate(layers.families):
+        for n, family in enumerate(families):
             lengths = [scale.of(bar.by_family.get(family, 0)) for bar in modules]
             there = [i for i, length in enumerate(lengths) if length]
             starts = [ends[i] for i in there]
@@ -48,21 +47,8 @@ def layers_drawing(layers: Layers) -> Drawing:
         ax.xaxis.set_major_locator(MaxNLocator(FEW_TICKS))
         ax.set_xlabel(f"dense {scale.prefix}MACs a sample")
         ax.grid(visible=True, axis="x")
-        legend_above(ax, _legend(layers), style)
 
-    def height_in(style: Style) -> float:
-        lines = max(1.25 * len(modules), LEAST_LINES)
-        return style.inches(lines + 3.4 + legend_lines(_legend(layers), style))
-
-    return Drawing(data=layers, draw=draw, height_in=height_in)
-
-
-def _legend(layers: Layers) -> list[tuple[Artist, str]]:
-    """Return the families; a single one needs no legend."""
-    entries: list[tuple[Artist, str]] = [
-        (bar_key(look(n)), PLAIN_NAMES[family]) for n, family in enumerate(layers.families)
-    ]
-    return entries if len(entries) > 1 else []
+    return below_legend(layers, draw, legend, lines=max(1.25 * len(modules), LEAST_LINES) + 3.4)
 
 
 def _share(share: float) -> str:

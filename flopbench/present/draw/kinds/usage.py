@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.legend import legend_above, legend_lines
-from flopbench.present.draw.parts import NAMES_TAKE, bar_key, bars, name_rows, note
-from flopbench.present.draw.style import INK, Style, chosen_style, look
+from flopbench.present.draw.legend import below_legend
+from flopbench.present.draw.parts import NAMES_TAKE, bar_keys, bars, name_rows, note
+from flopbench.present.draw.style import INK, Style, look
 from flopbench.present.draw.text import fitting_names
 from flopbench.present.figures.usage import Usage
 
@@ -23,9 +22,10 @@ FEWEST_LINES = 3.0
 def usage_drawing(usage: Usage) -> Drawing:
     """Return usage, ready to be drawn."""
     runs = usage.runs
+    legend = bar_keys(run.name for run in runs) if len(runs) > 1 else []
+    lines = len(usage.actions) * max(1.3, len(runs) * 0.95 + 0.3)
 
-    def draw(ax: Axes) -> None:
-        style = chosen_style(ax)
+    def draw(ax: Axes, style: Style) -> None:
         thick = GROUP / len(runs)
         longest = 0.0
         for n, run in enumerate(runs):
@@ -47,21 +47,8 @@ def usage_drawing(usage: Usage) -> Drawing:
         for i, (above, below) in enumerate(zip(usage.wholes, usage.wholes[1:], strict=False)):
             if above != below:
                 ax.axhline(i + 0.5, color=INK, linewidth=0.6)
-        legend_above(ax, _legend(usage), style)
 
-    def height_in(style: Style) -> float:
-        lines = len(usage.actions) * max(1.3, len(runs) * 0.95 + 0.3)
-        return style.inches(max(lines, FEWEST_LINES) + 3.2 + legend_lines(_legend(usage), style))
-
-    return Drawing(data=usage, draw=draw, height_in=height_in)
-
-
-def _legend(usage: Usage) -> list[tuple[Artist, str]]:
-    """Return the runs; a single one needs no legend."""
-    entries: list[tuple[Artist, str]] = [
-        (bar_key(look(n)), run.name) for n, run in enumerate(usage.runs)
-    ]
-    return entries if len(entries) > 1 else []
+    return below_legend(usage, draw, legend, lines=max(lines, FEWEST_LINES) + 3.2)
 
 
 def _write(ax: Axes, style: Style, place: float, share: float | None) -> None:

@@ -144,10 +144,7 @@ def _write_beside(row: _BarRow, said: str, y: float, ax: Axes, style: Style) -> 
 
 
 def _bar_text(row: _BarRow) -> str:
-    """Return the text of a bar: its time, and the speed-up or what the step does to it.
-
-    No digit is below the second one of the half-width of the measured interval.
-    """
+    """Return the text of a bar: its time, and the speed-up or what the step does to it."""
     step, chain = row.step, row.chain
     change = step.end_s - step.start_s
     if step.factor is not None:

@@ -11,10 +11,9 @@ from flopbench.estimate.runs import Run
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.charged import charged_sentences
 from flopbench.present.figures.frames.media import SIZE_UNKNOWN_PX, FrameSource
 from flopbench.present.figures.frames.rows import Film, Kind, action_labels, amount, largest_side
-from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
+from flopbench.present.figures.inputs.logs import NamedRun, charged_sentences, left_out, videos_text
 
 MARKS: dict[Kind, str] = {
     "skip": "A dashed box with × is one decision to skip the frames that it spans; it is open on "

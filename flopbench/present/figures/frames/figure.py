@@ -24,7 +24,6 @@ from flopbench.policy.file_kinds import LOG
 from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.present.figures.caption import Caption, FigureTable
-from flopbench.present.figures.charged import COLUMN, charged_as
 from flopbench.present.figures.frames.caption import (
     choice_sentences,
     cost_sentences,
@@ -49,7 +48,7 @@ from flopbench.present.figures.frames.rows import (
     unit_of,
 )
 from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.logs import priced, videos_text
+from flopbench.present.figures.inputs.logs import COLUMN, charged_as, priced, videos_text
 from flopbench.present.kind import Axes, Option, kind
 
 MOST_FRAMES = 64

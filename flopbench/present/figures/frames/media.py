@@ -192,13 +192,7 @@ def inside(folder: Path, name: str) -> Path | None:
 
 
 def _medium(id: str, source: FrameSource) -> Medium:
-    """Open the frames under an id.
-
-    Raises:
-        InputError: an id that leads out of the folder, frames in memory that are no images, or a
-            video file without PyAV.
-        Unreadable: there are none, or they cannot be read; without a reason where none were given.
-    """
+    """Open the frames under an id; Unreadable says why that cannot be, if any were given."""
     if id in source.given:
         return _given(id, source.given[id])
     if source.media is None:
@@ -347,18 +341,13 @@ def shaped(image: Any, size: Size) -> Any:
     from PIL import Image
 
     height, width = image.shape[:2]
-    if size is None:
-        size = _at_most((height, width), SIZE_UNKNOWN_PX)
-    size = _at_most(size, MOST_PX)
+    longest = SIZE_UNKNOWN_PX if size is None else MOST_PX
+    asked = size or (height, width)
+    shrink = min(1.0, longest / max(asked))
+    size = max(1, round(asked[0] * shrink)), max(1, round(asked[1] * shrink))
     scale = min(height / size[0], width / size[1])
     kept = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
     cropped = np.ascontiguousarray(image[top : top + kept[0], left : left + kept[1]])
     resampled = Image.fromarray(cropped).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resampled)
-
-
-def _at_most(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return a size of the same shape whose longer side is at most ``longest``."""
-    shrink = min(1.0, longest / max(size))
-    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))

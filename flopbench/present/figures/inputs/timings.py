@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from flopbench.core.errors import InputError, Remark, distinct, near_match
 from flopbench.core.units import CONVENTION, number_of
@@ -169,11 +169,12 @@ def grouped_timings(
     by: Sequence[str],
     lacks: Callable[[TimedRow], str],
     nothing: tuple[str, str],
-) -> tuple[TimedFigure, list[TimingGroup]]:
+) -> tuple[dict[str, Any], list[TimingGroup]]:
     """Read timing files, choose rows and group them by names of ``PARTS``; rows are never pooled.
 
     ``chosen`` are devices, number formats and batches, each empty for all; ``lacks`` says what a
-    row lacks to be drawn; ``nothing`` is said, with a hint, where no row can be drawn.
+    row lacks to be drawn; ``nothing`` is said, with a hint, where no row can be drawn. The fields
+    of a ``TimedFigure`` come with the groups.
     """
     whole = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
     file = whole.networks
@@ -210,10 +211,8 @@ def grouped_timings(
         for name, one in group.rows
         if not one.stable
     ]
-    figure = TimedFigure(
-        drawn=len(good), shared=shared, left_out=tuple(left_out), flagged=tuple(flagged)
-    )
-    return figure, made
+    common = {"drawn": len(good), "shared": shared}
+    return {**common, "left_out": tuple(left_out), "flagged": tuple(flagged)}, made
 
 
 def _grouped(rows: Sequence[TimedRow], by: Sequence[str]) -> dict[tuple[str, ...], list[TimedRow]]:
@@ -236,10 +235,7 @@ def _joined(parts: Iterable[str]) -> str:
 def _brief_names(
     groups: Sequence[Sequence[TimedRow]], by: Sequence[str]
 ) -> tuple[list[list[str]], str]:
-    """Name rows by what differs between them; return a name for each, and what all share.
-
-    What they were grouped by is in the groups' names.
-    """
+    """Name rows by what differs within their groups; return the names, and what all share."""
     rows = [one for group in groups for one in group]
     specs = [split_outside(one.row.what.spec, ",", strict=False) for one in rows]
     common = [text for text in specs[0][1:] if all(text in spec[1:] for spec in specs)]
