@@ -70,10 +70,7 @@ def extract(ref: str, where: Path, folder: Path) -> Path:
 
 
 def _resolved(ref: str, path: Path, flag: str) -> tuple[Path, PurePosixPath, str]:
-    """Return the top of the repository, a path from there, and the commit of a revision.
-
-    The path need not exist; symbolic links on the way to it are resolved, as git does.
-    """
+    """Return the top of the repository, a path from there (links resolved), and the commit."""
     if not ref or ref[0] in "-^" or not ref.isprintable():
         raise InputError(
             f"{flag} {ref!r} is not a revision",

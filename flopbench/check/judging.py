@@ -173,13 +173,10 @@ def _entry(
 
 
 def _of_latency(latency: MetricResult) -> list[State]:
-    """Return what a latency adds to its entry's state.
-
-    A latency accepted on another machine, or an inconclusive one, is to be expected in CI. One that
-    could not be measured at all is not: a gate that never measures guards nothing.
-    """
+    """Return what a latency adds to its entry's state."""
     if latency.failed:
         return ["worse"]
+    # Not comparable and inconclusive are to be expected in CI; what never measures guards nothing.
     lost = latency.state == "not measured" and latency.gate != "advisory"
     return ["not measured"] if lost else []
 

@@ -55,10 +55,7 @@ def _by_name(cost: LogCost) -> _Events:
 
 
 def _renamed(before: _Events, after: _Events) -> _Events:
-    """Give an event that only the old log has the name of the new event that replaced it.
-
-    The mix did not change where one event is gone and exactly one other happens just as often.
-    """
+    """Give an event that is gone the name of the one new event that happens just as often."""
     gone = {key: before[key][0] for key in before if key not in after}
     came = {key: after[key][0] for key in after if key not in before}
 

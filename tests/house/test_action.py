@@ -23,7 +23,7 @@ from conftest import ROOT
 from repositories import GIT, commit, git
 from running import run_here, run_shell
 
-from flopbench.check.init.starting import CI_SNIPPET
+from flopbench.check.init.finding import CI_SNIPPET
 from flopbench.core.version import VERSION
 
 yaml = pytest.importorskip("yaml")

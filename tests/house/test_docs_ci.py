@@ -14,7 +14,7 @@ from running import run_shell
 from test_docs import SESSIONS, matches
 
 from flopbench.check import report
-from flopbench.check.init.starting import CI_SNIPPET
+from flopbench.check.init.finding import CI_SNIPPET
 
 PAGES = ("ci.md", "ci-reference.md", "ci-json.md")
 RECIPES = ("recipes.md",)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import prod
 
-from flopbench.check.baseline.text import natural
+from flopbench.check.baseline.file import natural
 from flopbench.check.diff.causes import Change, attribute, cause_shares
 from flopbench.check.diff.layers import Difference, differences, keeps_positions
 from flopbench.check.diff.pairing import pair_modules
@@ -151,11 +151,7 @@ def _of_shape(change: ModuleChange, found: Sequence[Difference], of_input: int) 
 
 
 def _of_input(old: ModuleCost, new: ModuleCost) -> int:
-    """Return the MACs that the new number of positions adds to the unchanged module.
-
-    The MACs of a convolution or a linear layer are its weight's elements times its positions; 0
-    where that does not hold.
-    """
+    """Return the MACs that new positions add where each multiplies the whole weight; else 0."""
     was, now = (prod(module.shape.get("weight", [0])) for module in (old, new))
     if not was or not now or old.dense_macs % was or new.dense_macs % now:
         return 0

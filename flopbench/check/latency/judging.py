@@ -145,12 +145,9 @@ def _change(budget: Budget, old: TimedModel, new: TimedModel) -> tuple[State, st
 
 
 def _doubt(timed: TimedModel, name: str, comparison: TimeComparison) -> str:
-    """Say why a row cannot be judged; an empty text where it can.
-
-    Processes that differ make a row unstable; with alternating calls that does not matter, since
-    a disturbance of one disturbed the other too.
-    """
+    """Say why a row cannot be judged; an empty text where it can."""
     summary = timed.summary
+    # Processes may differ where calls alternate: what disturbed one disturbed the other too.
     severe = {"invalid"} if comparison.paired else {"invalid", "unstable"}
     if summary.verdict not in severe:
         return ""

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from flopbench.check.config import read_config
 from flopbench.check.init import finding
-from flopbench.check.init.finding import find_entries
-from flopbench.check.init.starting import CI_SNIPPET, config_text
+from flopbench.check.init.finding import CI_SNIPPET, config_text, find_entries
 from flopbench.check.records import METRICS, Entry
 from flopbench.core.limits import LARGEST_SOURCE_BYTES
 from flopbench.core.toml_lines import tomllib
