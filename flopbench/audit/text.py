@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flopbench.audit import READ_AS, Audit, ClaimFile, ClaimResult
-from flopbench.core.grid import Grid, columns, to_csv
+from flopbench.core.grid import Grid, grid_of, to_csv
 from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, number_of
 
@@ -38,31 +38,25 @@ READINGS = (
 def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
     """Lay out the claims of one file, with the derivation and reasons of each as a footnote."""
     results = audit.of(file)
-    footnotes = tuple(map(_footnote, results))
-    rows = tuple(
-        (
-            f"{result.claim.id} [{number}]",
-            result.claim.what,
-            result.printed_text,
-            result.recomputed_text or "-",
-            result.verdict_text,
-        )
+    notes = {result.claim.id: _footnote(result) for result in results}
+    rows = [
+        {
+            "claim": f"{result.claim.id} [{number}]",
+            "what": result.claim.what,
+            "printed": result.printed_text,
+            "recomputed": result.recomputed_text or "-",
+            "verdict": result.verdict_text,
+        }
         for number, result in enumerate(results, 1)
-    )
-    return Grid(
-        title=f"{file.title} ({file.source})" if file.source else file.title,
-        columns=columns(
-            ("claim", "what", "printed", "recomputed", "verdict"),
-            ("claim", "what", "verdict"),
-            spare=("what", "printed", "recomputed"),
-        ),
-        rows=rows,
-        footnotes=footnotes,
-        stay={
-            note
-            for note, result in zip(footnotes, results, strict=True)
-            if result.verdict != "reproduced"
-        }.union(_convention(results)),
+    ]
+    doubted = {notes[one.claim.id] for one in results if one.verdict != "reproduced"}
+    return grid_of(
+        f"{file.title} ({file.source})" if file.source else file.title,
+        rows,
+        ("claim", "what", "verdict"),
+        spare=("what", "printed", "recomputed"),
+        footnotes=tuple(notes.values()),
+        stay=doubted.union(_convention(results)),
         caption=_convention(results),
     )
 

@@ -106,7 +106,7 @@ def _begin(entries: list[Entry], *, named: bool) -> int:
     from flopbench.check.accepting import accept
     from flopbench.check.baseline.file import render_baseline
     from flopbench.check.entry_costs import measure_entries
-    from flopbench.check.init.starting import CI_SNIPPET, config_text, how_counted
+    from flopbench.check.init.finding import CI_SNIPPET, config_text, how_counted
     from flopbench.check.records import Config
     from flopbench.check.text.blocks import describe_moves
 

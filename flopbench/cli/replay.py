@@ -163,7 +163,7 @@ def _calibrate(args: argparse.Namespace, log: Sequence[str]) -> int:
         "--calibrate measures overheads only: leave out --predicted and --overheads",
     )
     from flopbench.replay.calibration import ROUNDS, calibrate
-    from flopbench.replay.overheads_text import overheads_tables
+    from flopbench.replay.prediction_text import overheads_tables
 
     args.rounds = args.rounds or ROUNDS
     found, came = _measured(args, partial(calibrate, log, choices_of(args)))

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Write a report; print where it is and what is in it."""
     from flopbench.core.units import plural
     from flopbench.present.report import write_report
-    from flopbench.present.report.writing import check_folder
+    from flopbench.present.report.building import check_folder
 
     require(args.output != "-", "a report is a folder of files: it cannot go to stdout")
     check_folder(Path(args.output))

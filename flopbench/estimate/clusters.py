@@ -255,11 +255,7 @@ def lag1(values: Any) -> float:
 
 
 def _shared_prefixes(counts: LogCounts) -> tuple[str, str, str] | None:
-    """Return two ids of one prefix, and what ends it, where the first ids are numbered by prefix.
-
-    Half of the ids or more must be numbered without large gaps within prefixes of two ids or more.
-    A prefix that is a class is no cluster.
-    """
+    """Return two ids of a prefix, and what ends it, where most first ids are numbered by one."""
     ids = counts.first_ids
     members: dict[tuple[str, str], dict[int, str]] = {}
     for name in ids:

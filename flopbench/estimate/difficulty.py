@@ -127,10 +127,7 @@ def _check_views(counts: LogCounts, measure: str, groups: Sequence[Any]) -> None
 def _thirds(
     values: Any, names: Sequence[str], counts: LogCounts | None = None
 ) -> tuple[dict[str, Any], str]:
-    """Cut (n,) values into thirds; return the indices of each, and a note on ties.
-
-    With ``counts``, of n videos, ties do not depend on the order of the log.
-    """
+    """Cut (n,) values into thirds; return the indices of each, and a note on ties."""
     import numpy as np
 
     order = np.argsort(values, kind="stable")

@@ -211,10 +211,7 @@ def _by_action(
     items: Sequence[ChargeItem[Fraction]],
     covered: Sequence[Fraction],
 ) -> tuple[dict[str, ActionCost], Fraction]:
-    """Return what each action and exit adds, and the MACs of all of them together.
-
-    To the cost of an action's item is added what is charged for the steps that it covers.
-    """
+    """Return what each action (with its steps) and exit adds, and the MACs of all of them."""
     videos = Fraction(1 if totals.videos is None else totals.videos)
     per_step = macs_of(plan.charges.per_step, prices)
     of_stream: dict[str | None, list[Fraction]] = {}  # steps, decisions

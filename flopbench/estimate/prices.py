@@ -253,11 +253,7 @@ def _measured_list(
 
 
 def _charged(row: CostRow, best: CostRow | None) -> tuple[int, str, list[str]]:
-    """Return the MACs of a run, the counter that stands in for a doubted one, and remarks.
-
-    Where the verdict doubts a counter's figure, or that is nothing, the dense MACs of ``best`` are
-    charged instead.
-    """
+    """Return the MACs of a run, the counter that stands in for a doubted one, and remarks."""
     assert row.total_macs is not None
     most = 0 if best is None else best.dense_macs or 0
     enough = row.dense_macs or 0 if best is not None and best.is_doubted else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flopbench.core.bootstrap import RESAMPLES, Interval
-from flopbench.core.errors import InputError, Remark, near_match
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.tables import Shown
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule
@@ -406,7 +406,7 @@ def _with_length(
     return replace(counts, plan=plan_of(header))
 
 
-def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> dict[str, str]:
+def parse_pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
     """Read ``NAME=VALUE`` arguments.
 
     Raises:
@@ -416,8 +416,7 @@ def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> d
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            hint = near_match(name, known, "names") if known else ""
-            raise InputError(f"{flag} {text!r}: expected NAME=VALUE", hint)
+            raise InputError(f"{flag} {text!r}: expected NAME=VALUE")
         if name in pairs:
             raise InputError(f"{flag} names {name!r} twice")
         pairs[name] = value

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from flopbench.core.bootstrap import Interval
-from flopbench.core.grid import Grid, columns
+from flopbench.core.grid import Grid, grid_of
 from flopbench.core.statistics import Ends
 from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, Words, number_of, plural
@@ -65,10 +65,7 @@ def _grid(
     text: Sequence[str],
     **more: tuple[str, ...],
 ) -> Grid:
-    """Return a table of rows that name each cell; the columns in ``text`` are no numbers.
-
-    Columns that hold no value in any row are left out.
-    """
+    """Return a table of rows that name each cell, without columns that hold no value."""
     costs, words = costs_of([run]), run.header.words
     spare = (
         *("own", "kind", "/decision", f"/processed {words.step}", f"decisions/{words.sample}"),
@@ -76,12 +73,8 @@ def _grid(
         costs.per_step,
     )
     titles = [name for name in rows[0] if any(row[name] != "-" for row in rows)] if rows else []
-    return Grid(
-        title=title,
-        columns=columns(titles, text, spare=spare),
-        rows=tuple(tuple(row[name] for name in titles) for row in rows),
-        **more,
-    )
+    shown = [{name: row[name] for name in titles} for row in rows]
+    return grid_of(title, shown, text, spare=spare, **more)
 
 
 def _figures_grid(run: Run) -> Grid:

@@ -276,10 +276,7 @@ def _parse_value(text: str) -> ModelSpec:
 
 
 def _cut(text: str) -> tuple[str, str, str, list[str]]:
-    """Cut a specification into name, ``@`` or nothing, input, and options.
-
-    The name ends at the last ``@`` before the first comma; brackets and quotes matter only behind.
-    """
+    """Cut a specification into name (to the last ``@`` before a comma), ``@``, input, options."""
     named, at, _ = text.partition(",")[0].rpartition("@")
     if not at:
         named = text.partition(",")[0]

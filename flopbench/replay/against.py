@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flopbench.core.errors import Remark
-from flopbench.core.grid import Grid, columns
+from flopbench.core.grid import Grid, grid_of
 from flopbench.core.statistics import Ends
 from flopbench.core.units import milliseconds
 from flopbench.replay.figures import figures_of
@@ -124,26 +124,22 @@ def against(replay: Replay, mode: str, prices: Prices) -> Against:
 
 def against_grid(found: Mapping[str, Against], prices: Prices) -> Grid:
     """Lay out predictions beside what was measured."""
-    rows = tuple(
-        (
-            mode,
-            milliseconds(one.predicted_s),
-            "-" if one.interval_s is None else " to ".join(map(milliseconds, one.interval_s)),
-            milliseconds(one.measured_s),
-            f"{100 * one.difference:+.1f} %".replace("-", "−"),
-            {True: "inside", False: "outside", None: "-"}[one.inside],
-        )
+    rows = [
+        {
+            "mode": mode,
+            "predicted ms/video": milliseconds(one.predicted_s),
+            "95 %": "-"
+            if one.interval_s is None
+            else " to ".join(map(milliseconds, one.interval_s)),
+            "measured": milliseconds(one.measured_s),
+            "difference": f"{100 * one.difference:+.1f} %".replace("-", "−"),
+            "interval": {True: "inside", False: "outside", None: "-"}[one.inside],
+        }
         for mode, one in found.items()
-    )
+    ]
     what = "and overheads" if prices.overheads is not None else "without overheads"
-    return Grid(
-        title=f"Predicted by {prices.source}, and measured",
-        columns=columns(
-            ["mode", "predicted ms/video", "95 %", "measured", "difference", "interval"], ["mode"]
-        ),
-        rows=rows,
-        caption=(
-            f"Predicted: the executed calls × measured times, {what}. 95 %: where a repeat of the "
-            "timings is expected; interval: whether it holds the measured time.",
-        ),
+    caption = (
+        f"Predicted: the executed calls × measured times, {what}. 95 %: where a repeat of the "
+        "timings is expected; interval: whether it holds the measured time.",
     )
+    return grid_of(f"Predicted by {prices.source}, and measured", rows, ["mode"], caption=caption)

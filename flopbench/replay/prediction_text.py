@@ -1,20 +1,22 @@
-"""A prediction as tables, as JSON and as CSV, beside the estimate that it belongs to."""
+"""Predictions and overheads as tables and CSV; a prediction is beside its estimate."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
-from flopbench.core.grid import Grid, columns, to_csv
-from flopbench.core.statistics import Ends
+from flopbench.core.grid import Grid, grid_of, to_csv
+from flopbench.core.statistics import FEWEST_PROCESSES, Ends
 from flopbench.core.tables import Tables
-from flopbench.core.units import milliseconds, percentage
+from flopbench.core.units import milliseconds, number_of, percentage
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.runs import Run
 from flopbench.estimate.text import estimate_tables
+from flopbench.replay.overheads import Overhead, Overheads, overheads_of
 from flopbench.replay.pipeline import DECODE
 from flopbench.replay.prediction import Prediction, prediction_data
+from flopbench.timing.text import maybe
 
 NOT_SAVED = (
     "Decoding: of every sampled frame of a video, skipped or not; a log does not know the frames "
@@ -32,7 +34,7 @@ def prediction_tables(run: Run, found: Prediction, source: str) -> Tables:
     grids["time-component"] = _components_grid(found)
     if found.actions_ms:
         rows = [{"action": name, "ms/video": _shown(ms)} for name, ms in found.actions_ms.items()]
-        grids["time-action"] = _grid("Time by action", rows, ["action"])
+        grids["time-action"] = grid_of("Time by action", rows, ["action"])
     if found.groups:
         rows = [
             {
@@ -44,7 +46,7 @@ def prediction_tables(run: Run, found: Prediction, source: str) -> Tables:
             for group in found.groups
         ]
         title = f"Time by {run.grouped_by}"
-        grids[f"time-{run.grouped_by}"] = _grid(title, rows, [run.grouped_by])
+        grids[f"time-{run.grouped_by}"] = grid_of(title, rows, [run.grouped_by])
     return replace(
         whole,
         grids=grids,
@@ -58,7 +60,7 @@ def _time_grid(found: Prediction, source: str) -> Grid:
     row = {
         "ms/video": _shown(found.ms_per_video),
         "95 %": _range(found.interval_ms),
-        "ms/frame": "-" if found.ms_per_frame is None else _shown(found.ms_per_frame),
+        "ms/frame": maybe(found.ms_per_frame, _shown),
         "videos/s": f"{found.videos_per_s:.4g}" if found.ms_per_video else "-",
     }
     if found.mj_per_video is not None:
@@ -76,7 +78,7 @@ def _time_grid(found: Prediction, source: str) -> Grid:
         caption.append("95 %: the videos' spread, and where a repeat of the timings is expected.")
     else:
         caption.append("No interval: it takes several videos, and two processes for each time.")
-    return _grid(title, [row], [], caption=tuple(caption))
+    return grid_of(title, [row], [], caption=tuple(caption))
 
 
 def _components_grid(found: Prediction) -> Grid:
@@ -93,30 +95,15 @@ def _components_grid(found: Prediction) -> Grid:
         }
         for name, one in found.components.items()
     ]
-    return _grid("Time by component", rows, ["component", "what", "verdict"])
-
-
-def _grid(
-    title: str,
-    rows: Sequence[Mapping[str, str]],
-    text: Sequence[str],
-    *,
-    caption: tuple[str, ...] = (),
-) -> Grid:
-    return Grid(
-        title=title,
-        columns=columns(list(rows[0]), text, spare=SPARE),
-        rows=tuple(tuple(row.values()) for row in rows),
-        caption=caption,
-    )
+    return grid_of("Time by component", rows, ["component", "what", "verdict"], spare=SPARE)
 
 
 def _shown(ms: float) -> str:
     return milliseconds(ms / 1e3)
 
 
-def _range(ends: Ends | None) -> str:
-    return "-" if ends is None else f"{_shown(ends[0])} to {_shown(ends[1])}"
+def _range(ends: Ends | None, show: Callable[[float], str] = _shown) -> str:
+    return "-" if ends is None else " to ".join(map(show, ends))
 
 
 def _repeat(seconds: float, ends: Ends | None) -> str:
@@ -148,3 +135,63 @@ def _csv(found: Prediction) -> str:
         ends_ms = group.interval_ms or (None, None)
         rows.append(("group", group.name, group.ms_per_video, *ends_ms, None, None, None))
     return to_csv(header, rows)
+
+
+MEANING = (
+    "Beyond the times of the networks when each is called again and again: per fragment, a call of "
+    "an action's network; per decision, all the rest, of policy and LSTM, gathering and waiting."
+)
+
+
+def overheads_tables(file: Overheads) -> Tables:
+    """Return overheads, ready to be shown."""
+    own, done, rows = file.settings, len(file.runs), []
+    for mode in file.modes:
+        rows.append({"mode": mode})
+        for per, one in _kinds(file, mode).items():
+            rows[-1][f"ms per {per}"] = _ms(one.host_s)
+            if own.device == "cuda":
+                rows[-1][f"device ms per {per}"] = maybe(one.device_s, _ms)
+            rows[-1][f"repeat per {per}"] = _range(one.repeat_s, _ms)
+            rows[-1][f"times per {per}"] = f"{one.times:,}"
+    said = f"{own.text(file.device.name)}; {file.clocks[0]}; {number_of(done, 'process')}."
+    title = f"Overheads of {file.method}: {number_of(file.videos, 'video')}"
+    notes = (f"Note: {note}." for note in file.notes)
+    grid = grid_of(title, rows, ["mode"], caption=(MEANING, said, *notes))
+    return Tables(
+        grids={"overheads": grid},
+        csv=lambda: overheads_csv(file),
+        json=file.dumps,
+        warnings=warnings_of(file),
+    )
+
+
+def warnings_of(file: Overheads) -> list[str]:
+    """Return what makes overheads unreliable."""
+    done, texts = len(file.runs), []
+    if done < file.settings.processes:
+        why = f"process {done + 1} failed" if file.failure else "interrupted"
+        texts.append(f"{why}: {done} of {file.settings.processes} processes finished")
+    if done < FEWEST_PROCESSES:
+        texts.append(f"fewer than {FEWEST_PROCESSES} processes show no spread: --processes")
+    return texts
+
+
+def overheads_csv(file: Overheads) -> str:
+    """Return one line per mode and kind, times in seconds."""
+    header = ("mode", "per", "host_s", "device_s", "repeat_low_s", "repeat_high_s", "times")
+    lines = [
+        (mode, per, one.host_s, one.device_s, *(one.repeat_s or (None, None)), one.times)
+        for mode in file.modes
+        for per, one in _kinds(file, mode).items()
+    ]
+    return to_csv(header, lines)
+
+
+def _kinds(file: Overheads, mode: str) -> dict[str, Overhead]:
+    own = overheads_of(file, mode)
+    return {"decision": own.per_decision, "fragment": own.per_fragment}
+
+
+def _ms(seconds: float) -> str:
+    return f"−{milliseconds(-seconds)}" if seconds < 0 else milliseconds(seconds)

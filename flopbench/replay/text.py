@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flopbench.core.grid import Grid, columns, to_csv
+from flopbench.core.grid import Grid, columns, grid_of, to_csv
 from flopbench.core.statistics import PERCENTILE_SAMPLES
 from flopbench.core.tables import Tables
-from flopbench.core.units import gflops, millions, milliseconds, plural
+from flopbench.core.units import gflops, millions, milliseconds, number_of
+from flopbench.estimate.wording import range_text
 from flopbench.replay.against import Against, Prices, against, against_grid
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Replay
@@ -63,26 +64,21 @@ def replay_grids(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[Gri
 
 
 def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
-    rows = [
-        (
-            mode,
-            milliseconds(own.waterfall.baseline_s),
-            milliseconds(own.waterfall.chain_s["full"]),
-            f"{own.videos_per_s:.4g}",
-            *(maybe(own.latency_s[q], milliseconds) for q in PERCENTILES),
-            *map(milliseconds, own.secondary_s),
-        )
-        for mode, own in figures.items()
-    ]
     on = f" on {replay.dataset}" if replay.dataset else ""
-    what = f"{replay.videos:,} {plural(replay.videos, 'video')}, {replay.steps:,} steps"
+    what = f"{number_of(replay.videos, 'video')}, {replay.steps:,} steps"
     primary, secondary = replay.clocks
     secondaries = (f"baseline, {secondary}", f"adaptive, {secondary}")
-    titles = (
-        *("mode", "baseline ms/video", "adaptive", "videos/s"),
-        *(f"p{q} ms" for q in PERCENTILES),
-        *secondaries,
-    )
+    rows = [
+        {
+            "mode": mode,
+            "baseline ms/video": milliseconds(own.waterfall.baseline_s),
+            "adaptive": milliseconds(own.waterfall.chain_s["full"]),
+            "videos/s": f"{own.videos_per_s:.4g}",
+            **{f"p{q} ms": maybe(own.latency_s[q], milliseconds) for q in PERCENTILES},
+            **dict(zip(secondaries, map(milliseconds, own.secondary_s), strict=True)),
+        }
+        for mode, own in figures.items()
+    ]
     arranged = (
         f"{mode}: {ARRANGED[mode].format(group=shape.group, bucket=shape.bucket)}."
         for mode, shape in replay.modes.items()
@@ -96,16 +92,13 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         f"{PERCENTILE_SAMPLES[99]}; - if there are fewer."
     )
     notes = [f"Note: {note}." for note in replay.notes]
-    return Grid(
-        title=f"{replay.method}{on}, replayed: {what}",
-        columns=columns(
-            titles,
-            ["mode"],
-            spare=(*secondaries, *(f"p{q} ms" for q in reversed(PERCENTILES))),
-            lower=("adaptive",),
-            higher=("videos/s",),
-        ),
-        rows=tuple(rows),
+    return grid_of(
+        f"{replay.method}{on}, replayed: {what}",
+        rows,
+        ["mode"],
+        spare=(*secondaries, *(f"p{q} ms" for q in reversed(PERCENTILES))),
+        lower=("adaptive",),
+        higher=("videos/s",),
         caption=(
             *arranged,
             f"Baseline: {baseline}. No policy, no LSTM.",
@@ -120,22 +113,21 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
 
 
 def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
-    titles = ("mode", "theory", *FACTORS, "measured", "95 %", "realised")
-    rows = []
-    for mode, own in figures.items():
-        chain, ends = own.waterfall, own.waterfall.interval
-        rows.append(
-            (
-                mode,
-                *(f"{getattr(chain, name):.3f}" for name in ("theory", *FACTORS, "measured")),
-                "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}",
-                f"{100 * chain.realised:.0f} %",
-            )
-        )
-    return Grid(
-        title="From the theoretical speed-up to the measured one",
-        columns=columns(titles, ["mode"], spare=("95 %", "realised")),
-        rows=tuple(rows),
+    chains = {mode: own.waterfall for mode, own in figures.items()}
+    rows = [
+        {
+            "mode": mode,
+            **{name: f"{getattr(chain, name):.3f}" for name in ("theory", *FACTORS, "measured")},
+            "95 %": range_text(chain.interval, 3),
+            "realised": f"{100 * chain.realised:.0f} %",
+        }
+        for mode, chain in chains.items()
+    ]
+    return grid_of(
+        "From the theoretical speed-up to the measured one",
+        rows,
+        ["mode"],
+        spare=("95 %", "realised"),
         caption=(
             CHAIN,
             "95 %: the wider of a bootstrap over processes and rounds and Student's t over "

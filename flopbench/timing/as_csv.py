@@ -69,7 +69,3 @@ def timings_csv(file: TimingFile) -> str:
         summary = summarise(row, device)
         lines.append([value(row, summary, device) for _, value in CSV_COLUMNS])
     return to_csv([name for name, _ in CSV_COLUMNS], lines)
-
-
-def _families(summary: Summary) -> str | None:
-    return "; ".join(f"{name} {share:.4f}" for name, share in summary.binding) or None

@@ -184,35 +184,34 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     keys = key_batches([Probe.of(row) for row in rows], 0)
     near = f"B{NEAR_BEST * 100:.0f}"
     names = {"best": "best", "b90": near}
-    queued = any(summary.queued_images_per_s is not None for summary in summaries)
     notes = Notes()
     lines = []
     for row, summary in zip(rows, summaries, strict=True):
         marks = [text for key, text in names.items() if keys[key] == row.what.batch]
         rate = summary.images_per_s
+        queued = {"queued": maybe(summary.queued_images_per_s, _rate)}
         lines.append(
-            (
-                str(row.what.batch),
-                maybe(summary.headline_s, milliseconds),
-                _within(summary),
-                maybe(rate, _rate),
-                *([maybe(summary.queued_images_per_s, _rate)] if queued else []),
-                maybe(None if rate is None else rate / best, percentage),
-                maybe(summary.share_of_roof, percentage),
-                maybe(summary.peak_bytes, gigabytes),
-                ", ".join(marks),
-                notes.mark(summary.verdict, summary.reasons),
-            )
+            {
+                "batch": str(row.what.batch),
+                "ms": maybe(summary.headline_s, milliseconds),
+                "repeat within": _within(summary),
+                "img/s": maybe(rate, _rate),
+                **(queued if any(s.queued_images_per_s is not None for s in summaries) else {}),
+                "of best": maybe(None if rate is None else rate / best, percentage),
+                "of roof": maybe(summary.share_of_roof, percentage),
+                "peak GB": maybe(summary.peak_bytes, gigabytes),
+                "mark": ", ".join(marks),
+                "verdict": notes.mark(summary.verdict, summary.reasons),
+            }
         )
     general = (
         f"{near}: the smallest measured batch within {NEAR_BEST:.0%} of the best throughput. Each "
         "batch in its own process."
     )
-    titles = ["batch", "ms", "repeat within", "img/s", *(["queued"] if queued else [])]
     return Grid(
         title=f"Throughput of {rows[0].what.spec}, {_dtype(rows[0])}, on {device.name}",
-        columns=_columns(*titles, "of best", "of roof", "peak GB", "mark", "verdict"),
-        rows=tuple(lines),
+        columns=_columns(*lines[0]),
+        rows=tuple(tuple(line.values()) for line in lines),
         footnotes=tuple(notes.numbers),
         caption=(general, *_caption(rows, summaries, device)),
         stay=notes.besides(PROCESSES_DIFFER) | {general, *_busy_roofs(rows)},

@@ -31,8 +31,10 @@ from flopbench.models.build.by_source import build  # noqa: E402
 from flopbench.models.spec import parse_spec  # noqa: E402
 from flopbench.replay.measure import executor  # noqa: E402
 from flopbench.replay.measure.device import Device  # noqa: E402
-from flopbench.replay.measure.frames import open_images  # noqa: E402
-from flopbench.replay.measure.jobs import replay  # noqa: E402
+from flopbench.replay.measure.jobs import (  # noqa: E402
+    open_images,
+    replay,
+)
 from flopbench.replay.measure.networks import Bucket, Network, run_once  # noqa: E402
 
 STEADY = ROOT / "tests" / "data" / "steady.jsonl"

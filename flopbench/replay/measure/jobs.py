@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from msgspec import convert, to_builtins
 
+from flopbench.core.errors import DataError
+from flopbench.core.media import Unreadable, images_of, read_image
 from flopbench.core.worker_main import tell
+from flopbench.models.build.built import Built
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
 from flopbench.replay.measure.device import Device, open_device
 from flopbench.replay.measure.executor import ExecutionCounts, Marks
-from flopbench.replay.measure.frames import frames_for, open_images
 from flopbench.replay.measure.networks import Network, faults, run_once
 from flopbench.replay.measure.plan import ModePlan, check_executed, mode_run, passes_of, plan_mode
 from flopbench.replay.parts import RECURRENT
 from flopbench.replay.workload import Workload
 from flopbench.timing.measure.device import check_device, device_facts
+from flopbench.timing.measure.pipeline import tensor_of
 from flopbench.timing.measure.precision import precision
 
 HOT_S, FEWEST_HOT, MOST_HOT = 0.2, 2, 200
@@ -176,10 +180,7 @@ def _hot(network: Network, n: int, device: Device) -> tuple[int, float, float]:
 def _warm_up(
     plan: ModePlan, networks: Mapping[str, Network], device: Device, *, everything: bool
 ) -> None:
-    """Run every network once in every batch size to come, and one chunk's decisions.
-
-    Compiled networks may compile again for each new input shape: then everything runs once.
-    """
+    """Run every network once in every batch size to come, and one chunk's decisions."""
     sizes = _sizes(plan)
     if plan.compared:
         sizes |= {(name, plan.batch): None for name in (*plan.arms, *(c for c, _ in plan.baseline))}
@@ -191,7 +192,7 @@ def _warm_up(
     shortest = min(plan.chunks, key=lambda chunk: sum(n for _, n in chunk.calls))
     if device.kind != "cpu" or len(shortest.videos) == 1:  # a whole batch takes long on a CPU
         plan.executor.whole(shortest.ticks, len(shortest.videos))
-    for chunk in plan.chunks if everything else ():
+    for chunk in plan.chunks if everything else ():  # compiled networks compile for each shape
         for _, work in passes_of(plan, chunk).values():
             work()
     device.synchronise()
@@ -235,3 +236,25 @@ def _done(marks: Marks, start: Any, device: Device) -> dict[int, float]:
         for row in rows:
             done[row] = max(done.get(row, 0.0), at)
     return done
+
+
+MOST_IMAGES = 64
+"""Most images kept decoded: calls cycle through them, and at 6 MB each (1080p) more would fill the
+memory without changing a time."""
+
+
+def open_images(folder: str) -> list[Any]:
+    """Decode the images of a folder, in the order of their names."""
+    try:
+        return [read_image(path) for path in images_of(Path(folder), "--frames")[:MOST_IMAGES]]
+    except Unreadable as error:
+        raise DataError(str(error)) from None
+
+
+def frames_for(images: list[Any], built: Built) -> torch.Tensor | None:
+    """Return (n, 3, height, width) floats in [0, 1] of a model's input size; None if not images."""
+    sample = built.args[0] if built.args else next(iter(built.kwargs.values()), None)
+    if not isinstance(sample, torch.Tensor) or sample.dim() != 4 or sample.shape[1] != 3:
+        return None
+    height, width = sample.shape[2:]
+    return torch.stack([tensor_of(image.resize((width, height))) for image in images])
