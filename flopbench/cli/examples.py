@@ -130,7 +130,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "log reduce run.jsonl -o part0.counts",
         "log reduce run.jsonl --sums -o part0.counts",
         "log reduce run.jsonl --engine duckdb -o part0.counts",
-        "log reduce run.jsonl --duplicates first -o part1.counts",
     ),
     "log head": (
         "log head run.jsonl",
