@@ -655,6 +655,20 @@ FAULTS = (
         "np.diff(self._keys[order]) < 0",
         ("tests/policy/test_counts_files.py",),
     ),
+    Fault(
+        "sums of the last videos only",
+        "flopbench/policy/sums_file.py",
+        "products += product if",
+        "products = product if",
+        ("tests/policy/test_counts_files.py::test_64_shards_of_sums_in_random_order",),
+    ),
+    Fault(
+        "moments of large costs are rounded on the way",
+        "flopbench/estimate/spread.py",
+        "large = most * parts * scale >= EXACT",
+        "large = False",
+        ("tests/light/estimate/test_estimate.py::test_the_limit_is_made_of_exact_moments",),
+    ),
     # --- estimate
     Fault(
         "a disputed price leads",

@@ -51,11 +51,11 @@ def interval_of_costs(
     """
     found: Moments | None = None
     if isinstance(counts, SumCounts):
-        found = _of_sums(counts, prices, rule)
+        found = moments_of_sums(counts, prices, rule)
     elif isinstance(counts, LogCounts):
         own = costs_macs if videos is None else costs_macs[videos]
         if clusters is None and len(own) > largest and resamples:
-            found = _of_records(counts, prices, rule, videos)
+            found = moments_of_records(counts, prices, rule, videos)
         if found is None:
             return interval(own, clusters=clusters, resamples=resamples, seed=seed, largest=largest)
     if found is None or found[0] < 2 or not resamples:
@@ -65,7 +65,9 @@ def interval_of_costs(
     return normal_limit(float(whole / n), float(variance / n), seed)
 
 
-def _of_sums(counts: SumCounts, prices: PriceList, rule: Rule) -> Moments:
+def moments_of_sums(counts: SumCounts, prices: PriceList, rule: Rule) -> Moments:
+    """Return them for sums."""
+
     def cost(sum_of: Callable[[str], Any]) -> Fraction:
         return whole_macs(charge_items(counts.totals(sum_of), counts.plan, rule), prices)
 
@@ -74,8 +76,10 @@ def _of_sums(counts: SumCounts, prices: PriceList, rule: Rule) -> Moments:
     return counts.videos, cost(counts.sum_of), squares
 
 
-def _of_records(counts: LogCounts, prices: PriceList, rule: Rule, videos: Any) -> Moments | None:
-    """Return None where additional runs are no whole numbers."""
+def moments_of_records(
+    counts: LogCounts, prices: PriceList, rule: Rule, videos: Any
+) -> Moments | None:
+    """Return them for records, or for some videos; None where runs are no whole numbers."""
     import numpy as np
 
     if counts.counts is not None and (counts.counts % 1).any():

@@ -126,25 +126,22 @@ class Part:
 
 def write_counts(
     target: Path,
-    columns: Mapping[str, Any],
+    tables: Mapping[str, Mapping[str, Any]],
     *,
     header: Header,
     about: About,
     layout: Layout = RECORDS,
     query: str = "FROM rows",
-    tables: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write a part, whole or not at all.
 
     Args:
         target: the file.
-        columns: name -> (rows,) numpy array, of objects for text: the table ``rows`` of the query,
-            which may read files instead.
+        tables: of the query: name -> column -> (rows,) numpy array, of objects for text.
         header: what the decisions mean.
         about: where the rows come from.
         layout: the columns of the part.
         query: SQL that makes the columns of a part; the rows are sorted here.
-        tables: further tables of the query, by name.
 
     Raises:
         InputError: the file cannot be written, or DuckDB is missing.
@@ -165,9 +162,8 @@ def write_counts(
             folder.mkdir()
             with quiet_connection(duckdb, temp_directory=str(folder / "spilt")) as connection:
                 connection.execute("SET pandas_analyze_sample = 0")  # every object is text
-                for name, table in {"rows": columns, **(tables or {})}.items():
-                    if table:
-                        connection.register(name, dict(table))
+                for name, table in tables.items():
+                    connection.register(name, dict(table))
                 connection.execute(
                     f"COPY (SELECT {typed} FROM ({query}) ORDER BY {layout.order}) "
                     f"TO {sql_text(str(folder / 'part'))} "
@@ -200,8 +196,6 @@ def write_part(
     plan, n = counts.plan, counts.records
     actions = [*(plan.action_label(i) for i in range(len(plan.actions))), None]
     exits = [*(exit.name for exit in plan.exits), None]
-    if len(set(actions)) < len(actions):
-        raise DataError(f"{counts.source}: two actions have one name, with that of their stream")
     record, action = np.nonzero((counts.frames > 0) | (counts.decisions > 0))
     empty = np.flatnonzero(np.bincount(record, minlength=n) == 0)
     none: Any = np.zeros(len(empty), np.int64)
@@ -224,12 +218,15 @@ def write_part(
     }
     about = about_of(counts, sources, cluster)
     header = without_preset_file(plan.header, plan.header)
-    query = "FROM rows JOIN records USING (record)"
-    write_counts(target, rows, header=header, about=about, query=query, tables={"records": records})
+    tables, query = {"rows": rows, "records": records}, "FROM rows JOIN records USING (record)"
+    write_counts(target, tables, header=header, about=about, query=query)
 
 
 def about_of(counts: LogCounts, sources: Sequence[str], cluster: str | None = None) -> About:
-    """Return what a part of these counts says about itself."""
+    """Return what a part of these counts says about itself; refuse actions of one name."""
+    plan = counts.plan
+    if len({plan.action_label(i) for i in range(len(plan.actions))}) < len(plan.actions):
+        raise DataError(f"{counts.source}: two actions have one name, with that of their stream")
     odd = odd_runs_remark(counts.odd_runs, counts.first_odd_run)
     return About(
         sources=list(sources),

@@ -73,7 +73,7 @@ def write_sums(target: Path, counts: LogCounts, sources: Sequence[str]) -> None:
         InputError: the file cannot be written, additional runs are no whole numbers, or there are
             too many sums.
     """
-    columns, plain = _amounts(counts)
+    about, (columns, plain) = about_of(counts, sources), _amounts(counts)
     groups: dict[str | None, Any] = {None: np.arange(counts.videos)}
     for label, chosen in counts.by_label().items():
         groups[msgspec.json.encode(label).decode()] = counts.whole_videos(chosen)[1]
@@ -94,7 +94,7 @@ def write_sums(target: Path, counts: LogCounts, sources: Sequence[str]) -> None:
         # All samples have one length: parts of other lengths have other headers.
         header = msgspec.structs.replace(header, steps=int(counts.steps.max()) or None)
     named = dict(zip(SUMS.types, map(objects, zip(*rows, strict=True)), strict=True))
-    write_counts(target, named, header=header, about=about_of(counts, sources), layout=SUMS)
+    write_counts(target, {"rows": named}, header=header, about=about, layout=SUMS)
 
 
 def _amounts(counts: LogCounts) -> tuple[dict[str, Any], dict[str, Any]]:

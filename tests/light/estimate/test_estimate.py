@@ -22,12 +22,14 @@ from flopbench.core.bootstrap import (
     resampled_means,
 )
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.statistics import Z_95
 from flopbench.core.units import number_of
 from flopbench.estimate.charges import RULES, Rule, charge_items
 from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs
 from flopbench.estimate.estimator import dearest, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceList
+from flopbench.estimate.spread import interval_of_costs, moments_of_records
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.plan import plan_of
 
@@ -433,6 +435,42 @@ def test_many_videos_take_the_limit_of_the_bootstrap() -> None:
     assert sum(limit.ends) / 2 == pytest.approx(costs.mean() / 1e9, rel=1e-12)
     # √(2 × 1e18) / √50,001 × 1.96 × 2
     assert width(limit) == pytest.approx(2 * 1.96 * math.sqrt(2 / 50_001), rel=0.02)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("base", [0, 10**17])
+def test_the_limit_is_made_of_exact_moments(rule: Rule, base: int) -> None:
+    """Three videos, costs beyond float64, a third of a decision; rounded once, at the end."""
+    header = header_of(
+        components={"net": "value:1", "base": "value:1"},
+        actions=[{"name": "a", "costs": {"net": 0.1}}, {"name": "b", "kind": "skip", "span": 3}],
+        charges={"per_decision": {"net": 1}, "per_sample": {"base": 7}},
+        steps="varies",
+    )
+    samples = [{"actions": steps} for steps in ([0, 0], [0, 1], [1, 1, 1, 1])]
+    found, prices = counted(header, samples), price_list({"net": 3, "base": base})
+    costs = video_costs(found, prices, rule)
+    terms = {"resamples": 10, "seed": 0, "largest": 1}
+    limit = known(interval_of_costs(found, prices, rule, costs, **terms))
+    skips = {"exact": (1, 2), "published": (Fraction(1, 3), Fraction(4, 3))}[rule]
+    own = [Fraction("6.6"), Fraction("3.3") + 3 * skips[0], Fraction(3 * skips[1])]
+    mean = sum(own) / 3
+    reach = Z_95 * math.sqrt(sum((one - mean) ** 2 for one in own) / 9)
+    centre = float(7 * base + mean)
+    assert limit.ends == ((centre - reach) / 1e9, (centre + reach) / 1e9)
+    for videos in (None, np.array([0, 2])):
+        all_in = [7 * base + one for one in (own if videos is None else (own[0], own[2]))]
+        moments = len(all_in), sum(all_in), sum(one**2 for one in all_in)
+        assert moments_of_records(found, prices, rule, videos) == moments
+
+
+def test_fractions_of_runs_have_the_limit_of_their_costs() -> None:
+    """Additional runs of 0.5 are no whole numbers: floating point, as for clusters."""
+    header = header_of(components={"net": "value:1"}, actions=[{"name": "skip", "kind": "skip"}])
+    samples = [{"actions": [0], "counts": {"net": n}} for n in (0.5, 1, 4)]
+    found, prices = counted(header, samples), price_list({"net": 10})
+    costs, terms = video_costs(found, prices), {"resamples": 10, "seed": 0, "largest": 1}
+    assert interval_of_costs(found, prices, "exact", costs, **terms) == interval(costs, **terms)
 
 
 def test_videos_of_two_runs_are_drawn_apart() -> None:
