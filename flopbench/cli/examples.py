@@ -128,8 +128,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "log reduce": (
         "log reduce run.jsonl -o part0.counts",
-        "log reduce run.jsonl --sums -o part0.counts",
         "log reduce run.jsonl --engine duckdb -o part0.counts",
+        "log reduce run.jsonl --duplicates first --sums -o part1.counts",
     ),
     "log head": (
         "log head run.jsonl",
