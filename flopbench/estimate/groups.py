@@ -7,7 +7,7 @@ from typing import Any
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval
 from flopbench.core.errors import InputError
-from flopbench.core.units import Words, number_of
+from flopbench.core.units import number_of
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.clusters import Clusters
 from flopbench.estimate.difficulty import difficulty_groups
@@ -50,13 +50,14 @@ def groups_of(
     Raises:
         InputError: the log lacks what the groups are made from.
     """
-    if isinstance(counts, SumCounts) and by == "class":
-        return _classes_of_sums(counts, prices, rule, resamples=resamples, seed=seed)
-    if isinstance(counts, WithoutRecords):
+    if isinstance(counts, LogCounts):
+        costs = video_costs(counts, prices, rule)
+    elif isinstance(counts, SumCounts) and by == "class":
+        costs = None
+    else:
         samples = counts.plan.words.samples
         raise InputError(f"{counts.what} has no {samples}: --by {by} cannot apply")
-    costs = video_costs(counts, prices, rule)
-    if by == "class":
+    if isinstance(counts, SumCounts) or by == "class":
         members, note = _classes(counts)
     else:
         levels = difficulty_groups(counts, difficulty, costs)
@@ -64,11 +65,16 @@ def groups_of(
     # The groups share the limit of one log.
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))
     groups = []
-    for name, chosen in members:
-        records, videos = counts.whole_videos(chosen)
-        found = estimate(counts.totals(records), counts.plan, prices, rule)
+    for name, own in members:
+        videos = None
+        if isinstance(counts, SumCounts):
+            of_group, totals = own, own.totals()
+        else:
+            records, videos = counts.whole_videos(own)
+            of_group, totals = counts, counts.totals(records)
+        found = estimate(totals, counts.plan, prices, rule)
         ci95 = interval_of_costs(
-            counts,
+            of_group,
             prices,
             rule,
             costs,
@@ -84,39 +90,20 @@ def groups_of(
     return tuple(groups), note
 
 
-def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
-    members = [(counts.label_name(v), chosen) for v, chosen in counts.by_label().items()]
-    if not members:
-        raise _no_labels(counts)
-    several, unlabelled = counts.label_lengths > 1, counts.label_lengths == 0
-    return members, _note(counts.plan.words, int(several.sum()), int(unlabelled.sum()))
-
-
-def _note(words: Words, several: int, unlabelled: int) -> str:
+def _classes(counts: LogCounts | SumCounts) -> tuple[list[tuple[str, Any]], str]:
+    """Return the records of each class, or the sums over its videos, and what qualifies them."""
+    if isinstance(counts, SumCounts):
+        by_label = counts.labels
+        several, unlabelled = counts.sum_of("several labels"), counts.sum_of("unlabelled")
+    else:
+        by_label, lengths = counts.by_label(), counts.label_lengths
+        several, unlabelled = int((lengths > 1).sum()), int((lengths == 0).sum())
+    if not by_label:
+        raise InputError(f"{counts.source} has no labels: --by class cannot apply")
     notes = []
     if several:
-        notes.append(f"{words.samples} with several labels count in each of their classes")
+        samples = counts.plan.words.samples
+        notes.append(f"{samples} with several labels count in each of their classes")
     if unlabelled:
         notes.append(f"without a label and in no class: {number_of(unlabelled, 'record')}")
-    return "; ".join(notes)
-
-
-def _classes_of_sums(
-    counts: SumCounts, prices: PriceList, rule: Rule, *, resamples: int, seed: int
-) -> tuple[tuple[Group, ...], str]:
-    if not counts.labels:
-        raise _no_labels(counts)
-    groups = [
-        Group(
-            name=label_name(counts.plan, label),
-            estimate=estimate(own.totals(), counts.plan, prices, rule),
-            interval=interval_of_costs(own, prices, rule, resamples=resamples, seed=seed),
-        )
-        for label, own in counts.labels.items()
-    ]
-    several, unlabelled = counts.sum_of("several labels"), counts.sum_of("unlabelled")
-    return tuple(groups), _note(counts.plan.words, several, unlabelled)
-
-
-def _no_labels(counts: LogCounts | SumCounts) -> InputError:
-    return InputError(f"{counts.source} has no labels: --by class cannot apply")
+    return [(label_name(counts.plan, v), own) for v, own in by_label.items()], "; ".join(notes)

@@ -147,7 +147,8 @@ class ParquetReader(Reader):
         """
         rows = self._fetched("DESCRIBE SELECT * FROM read_parquet(?)")
         columns = {str(row[0]): str(row[1]) for row in rows}
-        if {"video", "frames", "decisions"} <= set(columns):
+        of_records, of_sums = {"video", "frames", "decisions"}, {"amount", "times", "sum"}
+        if of_records <= columns.keys() or of_sums <= columns.keys():
             hint = f"flopbench estimate --counts {self.path}"
             raise InputError(f"{self.path} holds counts, not samples", hint)
         check_columns(columns, str(self.path))

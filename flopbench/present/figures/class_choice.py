@@ -24,7 +24,7 @@ USAGE = "resolution usage"
 def log_of_videos(counts: LogCounts | WithoutRecords) -> LogCounts:
     """Refuse what has no records."""
     if isinstance(counts, WithoutRecords):
-        raise InputError(f"{counts.source} is {counts.what}: it has no samples and no classes")
+        raise InputError(f"{counts.source} is {counts.what}: it has no samples")
     return counts
 
 
