@@ -555,7 +555,7 @@ def test_what_sums_cannot_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         with pytest.raises(InputError, match=said):
             run_of_counts(parts, choices)
     with pytest.raises(InputError, match="flopbench estimate --counts"):
-        run_of_log(parts[0])
+        run_of_log(parts)
     flopbench.reduce_log(paths[1], other)
     with pytest.raises(DataError, match="one holds sums, the other a row for each record"):
         run_of_counts([parts[0], other])
