@@ -18,7 +18,7 @@ import sys
 from torch import nn
 
 from flopbench.core.units import FLOPS_PER_MAC
-from flopbench.present.figures.fits import rank_correlation
+from flopbench.present.figures.theory import rank_correlation
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import Timing, TimingSpec
 from flopbench.timing.run import Effort, describe_device, time_models

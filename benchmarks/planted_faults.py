@@ -1040,7 +1040,7 @@ FAULTS = (
     # --- present
     Fault(
         "names of points do not move apart",
-        "flopbench/present/draw/label_column.py",
+        "flopbench/present/draw/legend.py",
         "while blocks and blocks[-1][0] > mean:",
         "while False:",
         ("tests/present/test_plot_tradeoff.py::"
@@ -1090,7 +1090,7 @@ FAULTS = (
     ),
     Fault(
         "names leave the axes",
-        "flopbench/present/draw/label_column.py",
+        "flopbench/present/draw/legend.py",
         "starts = [min(max(mean, 0.0), 1 - below[-1]) for mean",
         "starts = [mean for mean",
         ("tests/present/test_plot_tradeoff.py::"

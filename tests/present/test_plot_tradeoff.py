@@ -21,7 +21,7 @@ from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.tradeoff import tradeoff_drawing
-from flopbench.present.draw.label_column import spread
+from flopbench.present.draw.legend import spread
 from flopbench.present.draw.parts import plain_log_ticks, tick_text
 from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.tradeoff import Tradeoff, tradeoff

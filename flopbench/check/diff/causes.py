@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from flopbench.check.baseline.file import natural
+from flopbench.check.baseline.text import natural
 from flopbench.check.diff.layers import Move
 from flopbench.check.report import Cause, CauseShare, ModuleChange
 from flopbench.core.units import plural

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from flopbench.check.baseline.file import natural
+from flopbench.check.baseline.text import natural
 from flopbench.check.records import ModuleCost
 
 Pair = tuple[ModuleCost, ModuleCost]

@@ -14,12 +14,12 @@ from flopbench.policy.counts import LogCounts
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.class_choice import (
     ORDERS,
-    Members,
     aligned,
     chosen_of,
     log_of_videos,
     members_of,
     of_videos,
+    sorted_by,
 )
 from flopbench.present.figures.inputs.logs import (
     COLUMN,
@@ -168,8 +168,15 @@ def class_bars(
     runs, said = _costs(log, names, choices) if bars == "cost" else _shares(log, names, choices, of)
     read = [members_of(one.counts) for one in runs]
     members = [dict(one) for one in aligned([own for own, _ in read])]
-    ordered, by = _sorted(members[0], runs[0], bars, sort)
-    chosen, how = chosen_of(ordered, classes, by)
+    first, main = runs[0], next(iter(runs[0].parts), "")
+
+    def weight(videos: Any) -> float:
+        bar = first.bar("", videos)
+        return bar.length if bars == "cost" else bar.parts.get(main, 0.0)
+
+    by = "cost" if bars == "cost" else f"share of {main}"
+    by = by if sort is None else ORDERS[sort].format(words=first.counts.plan.words)
+    chosen, how = chosen_of(sorted_by([*members[0].items()], sort, weight), classes, by)
     wholes = tuple(one.bar("", slice(None)) for one in runs)
     warnings = tuple(dict.fromkeys(w for one in runs for w in one.counts.warnings))
     notes = dict.fromkeys(note for _, own in read for note in own)
@@ -197,25 +204,6 @@ def class_bars(
         sentences=(*said, how, *notes, *files, *left_out(warnings)),
         warnings=warnings,
         words=common_words(one.counts.plan.words for one in runs),
-    )
-
-
-def _sorted(
-    members: Mapping[str, Any], run: _Amounts, bars: Bars, sort: str | None
-) -> tuple[Members, str]:
-    """Return classes, the longest bar of a run first, and what they are ordered by."""
-    main = next(iter(run.parts), "")
-
-    def key(item: tuple[str, Any]) -> tuple[float, int, str]:
-        name, videos = item
-        bar = run.bar(name, videos)
-        length = bar.length if bars == "cost" else bar.parts.get(main, 0.0)
-        ordered = {None: -length, "name": 0.0, "n": -float(bar.videos)}[sort]
-        return ordered, int(name) if name.isdecimal() else -1, name
-
-    longest = "cost" if bars == "cost" else f"share of {main}"
-    return sorted(members.items(), key=key), longest if sort is None else ORDERS[sort].format(
-        words=run.counts.plan.words
     )
 
 

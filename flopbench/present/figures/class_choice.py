@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from flopbench.core.errors import InputError, near_match
@@ -80,23 +80,13 @@ ORDERS: Mapping[str, str] = {
 """``Sort`` -> what the classes are ordered by, but for the words of the log."""
 
 
-def sorted_by(members: Members, sums: Any, sort: Sort) -> Members:
-    """Sort classes: largest ratio or number first, or by name; ties by name.
-
-    ``members`` has the name of each class and the indices of its videos, ``sums`` is (3, videos).
-    """
+def sorted_by(members: Members, sort: str | None, weight: Callable[[Any], float]) -> Members:
+    """Sort classes: largest number (``n``) or weight of videos first, or by ``name``; ties so."""
 
     def key(item: tuple[str, Any]) -> tuple[float, int, str]:
         name, videos = item
-        number = int(name) if name.isdecimal() else -1
-        if sort == "name":
-            return (0.0, number, name)
-        if sort == "n":
-            return (-len(videos), number, name)
-        row = {"high": 0, "usage": 1}[sort]
-        above, below = (int(n) for n in sums[row : row + 2, videos].sum(axis=1))
-        # Undefined ratios come last.
-        return (-above / below if below else 1.0, number, name)
+        first = {"name": 0, "n": len(videos)}[sort] if sort in ("name", "n") else weight(videos)
+        return -first, int(name) if name.isdecimal() else -1, name
 
     return sorted(members, key=key)
 

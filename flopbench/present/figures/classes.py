@@ -170,11 +170,14 @@ def classes(
     sums = [video_sums(counts, one) for counts, one in zip(runs, own, strict=True)]
     read = [members_of(counts) for counts in runs]
     members = aligned([one for one, _ in read])
-    chosen, note = chosen_of(
-        sorted_by(members[0], sums[0], order),
-        classes,
-        ORDERS[order].format(words=runs[0].plan.words),
-    )
+
+    def weight(videos: Any) -> float:
+        row = {"high": 0, "usage": 1}[order]
+        above, below = (int(n) for n in sums[0][row : row + 2, videos].sum(axis=1))
+        return above / below if below else -1.0  # undefined ratios come last
+
+    by = ORDERS[order].format(words=runs[0].plan.words)
+    chosen, note = chosen_of(sorted_by(members[0], order, weight), classes, by)
     # The classes share one log's limit of the bootstrap.
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // (len(chosen) * len(runs)))
     made = []

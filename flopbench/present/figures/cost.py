@@ -266,13 +266,10 @@ def cost(
     costs = [own / scale.divisor for own in macs]
     prices = [f"{one.run.prices.counted_by}, {one.run.table}" for one in found]
     values = () if cumulative else few_costs(costs)
-    edges: Sequence[float] = ()
-    width, bins_by = 0.0, ""
-    if not values and (cumulative is False or (cumulative is None and len(found) == 1)):
-        edges, width, bins_by = shared_bins(costs)
-    runs = [_run(one, own, scale, edges, values) for one, own in zip(found, costs, strict=True)]
+    binned = not values and (cumulative is False or (cumulative is None and len(found) == 1))
+    edges, width, bins_by = shared_bins(costs) if binned else ([], 0.0, "")
     return Cost(
-        runs=tuple(runs),
+        runs=tuple(_run(o, c, scale, edges, values) for o, c in zip(found, costs, strict=True)),
         scale=scale,
         edges=tuple(edges),
         values=values,

@@ -22,8 +22,7 @@ from flopbench.present.figures.inputs.replays import (
 )
 from flopbench.present.kind import NAMES, Axes, Option, kind
 from flopbench.replay.against import Against, Prices, against, load_prices
-from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
-from flopbench.replay.waterfall import PARTS_MEANING
+from flopbench.replay.figures import PARTS_MEANING, ModeFigures, figures_of, warnings_of
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PREDICTED = "predicted"

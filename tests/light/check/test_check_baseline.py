@@ -22,11 +22,11 @@ from repositories import GIT
 from flopbench.check.baseline.content import digest_of
 from flopbench.check.baseline.file import (
     load_baseline,
-    natural,
     parse_baseline,
     render_baseline,
     verify_baseline,
 )
+from flopbench.check.baseline.text import natural
 from flopbench.check.records import (
     Acceptance,
     Baseline,

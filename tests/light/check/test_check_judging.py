@@ -31,7 +31,7 @@ from flopbench.check.records import (
     amounts,
 )
 from flopbench.check.report import MetricResult, Report
-from flopbench.check.running import grown, self_test
+from flopbench.check.self_test import grown, self_test
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.estimate.charges import ChargeItem
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "flopbench"
 HEAVY = {"torch", "torchvision", "thop", "fvcore", "timm", "transformers"}
 SLOW_TO_IMPORT = {*HEAVY, "numpy", "msgspec", "pandas", "matplotlib", "duckdb", "rich"}
 SLOW_TO_IMPORT |= {"subprocess", "tarfile", "difflib", "csv", "html", "importlib.metadata"}
-NOT_FOR_HELP = {"json", "datetime", "dataclasses", "flopbench.counting.registry"}
+NOT_FOR_HELP = {"json", "datetime", "flopbench.core.frozen", "flopbench.counting.registry"}
 """What makes records and reads files: a fifth of the time of ``--help``."""
 
 FLOORS = [

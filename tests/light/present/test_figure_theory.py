@@ -9,8 +9,7 @@ from conftest import ROOT
 from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
-from flopbench.present.figures.fits import fitted_line, rank_correlation
-from flopbench.present.figures.theory import theory
+from flopbench.present.figures.theory import fitted_line, rank_correlation, theory
 from flopbench.timing.file import TimingFile, merge
 from flopbench.timing.records import Work
 

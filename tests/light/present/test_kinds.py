@@ -79,7 +79,7 @@ def test_errors_name_the_caller() -> None:
 
 def test_choices_on_the_command_line_are_those_of_the_types() -> None:
     """An option that takes one of some texts takes those of its argument's type."""
-    from flopbench.present.figures import classes, fits, tradeoff_costs, usage
+    from flopbench.present.figures import classes, theory, tradeoff_costs, usage
 
     kinds = {name: load_kind(name) for name in KINDS}
     found = {
@@ -95,5 +95,5 @@ def test_choices_on_the_command_line_are_those_of_the_types() -> None:
         ("classes", "bars"): get_args(classes.Bars),
         ("classes", "of"): get_args(classes.Of),
         ("tradeoff", "cost"): get_args(tradeoff_costs.Cost),
-        ("theory", "fit"): get_args(fits.FitKind),
+        ("theory", "fit"): get_args(theory.FitKind),
     }

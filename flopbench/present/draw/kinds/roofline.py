@@ -8,8 +8,7 @@ from matplotlib.lines import Line2D
 
 from flopbench.core.units import gflops, rate
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.label_column import height_in, name_points
-from flopbench.present.draw.legend import NO_BREAK, hollow_entries
+from flopbench.present.draw.legend import NO_BREAK, height_in, hollow_entries, name_points
 from flopbench.present.draw.parts import mark
 from flopbench.present.draw.style import INK, Look, chosen_style, look
 from flopbench.present.figures.roofline import RoofGroup, Roofline, RoofPoint

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from flopbench.core.units import GIGA
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.label_column import height_in, name_points
+from flopbench.present.draw.legend import height_in, name_points
 from flopbench.present.draw.parts import tick_text
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.tradeoff_costs import Cost

@@ -28,7 +28,7 @@ from flopbench.policy.samples import Sample
 
 INSTEAD = "give the frames as images or as .npy"
 """What does without PyAV."""
-EXPECTED = "expected (T, H, W, 3) of uint8, or (T, H, W) in grey"
+
 SIZE_UNKNOWN_PX = 224
 """Longest side of a frame, px, where the log does not say at which size it was seen."""
 MOST_PX = 1024
@@ -78,9 +78,8 @@ class FrameSource:
     @property
     def name(self) -> str:
         """Where frames come from, as text."""
-        if self.given:
-            return "given by the caller"
-        return f"{self.media or f'files that the log names, in {self.names_in}'}"
+        files = f"files that the log names, in {self.names_in}"
+        return "given by the caller" if self.given else str(self.media or files)
 
 
 def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> FrameSource:
@@ -111,9 +110,8 @@ def pictures_of(
     """
     asked = set(wanted)
     names = list(sample.frames or ())[:steps]
-    in_files = {step: name for step, name in enumerate(names) if isinstance(name, str)}
-    if sample.id in source.given:
-        in_files = {}
+    named = [] if sample.id in source.given else names
+    in_files = {step: name for step, name in enumerate(named) if isinstance(name, str)}
     by_number = sorted({step for step, _ in asked} - in_files.keys())
     found, even = _read_numbers(sample.id, names, steps, by_number, source)
     for step in sorted({step for step, _ in asked} & in_files.keys()):
@@ -178,8 +176,7 @@ def _warning(id: str, images: Sequence[Any]) -> str:
     if not said:
         return ""
     more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
-    of = f"{len(reasons)} of {len(images)} processed frames"
-    return f"{id}: no image for {of}: {said[0]}{more}"
+    return f"{id}: no image for {len(reasons)} of {len(images)} processed frames: {said[0]}{more}"
 
 
 def inside(folder: Path, name: str) -> Path | None:
@@ -256,7 +253,8 @@ def _array(array: Any, name: str) -> Medium:
     grey = array.ndim == 3 and array.shape[2] not in {1, 3, 4}
     colour = array.ndim == 4 and array.shape[3] in {1, 3}
     if array.dtype != np.uint8 or not (grey or colour) or 0 in array.shape:
-        raise Unreadable(f"{name} has shape {array.shape} of {array.dtype}: {EXPECTED}")
+        expected = "expected (T, H, W, 3) of uint8, or (T, H, W) in grey"
+        raise Unreadable(f"{name} has shape {array.shape} of {array.dtype}: {expected}")
 
     def read(numbers: Sequence[int]) -> dict[int, Any]:
         return {number: _rgb(np.asarray(array[number]), name) for number in numbers}
@@ -341,9 +339,8 @@ def shaped(image: Any, size: Size) -> Any:
     from PIL import Image
 
     height, width = image.shape[:2]
-    longest = SIZE_UNKNOWN_PX if size is None else MOST_PX
     asked = size or (height, width)
-    shrink = min(1.0, longest / max(asked))
+    shrink = min(1.0, (MOST_PX if size else SIZE_UNKNOWN_PX) / max(asked))
     size = max(1, round(asked[0] * shrink)), max(1, round(asked[1] * shrink))
     scale = min(height / size[0], width / size[1])
     kept = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
