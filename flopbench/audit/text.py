@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from flopbench.audit import READ_AS, Audit, ClaimFile, ClaimResult
-from flopbench.core.grid import Grid, grid_of, to_csv
-from flopbench.core.tables import Tables
+from flopbench.core.grid import Grid, to_csv
+from flopbench.core.tables import Tables, grid_of
 from flopbench.core.units import CONVENTION, number_of
 
 SCHEMA = 1

@@ -121,26 +121,6 @@ class Grid:
         return replace(self, rows=rows, footnotes=tuple(left))
 
 
-def grid_of(
-    title: str,
-    rows: Sequence[Mapping[str, str]],
-    text: Collection[str],
-    *,
-    spare: Sequence[str] = (),
-    lower: Collection[str] = (),
-    higher: Collection[str] = (),
-    **more: Collection[str],
-) -> Grid:
-    """Return a table of rows, heading -> cell, that are all alike; see ``columns`` and ``Grid``."""
-    titles = list(rows[0]) if rows else []
-    return Grid(
-        title=title,
-        columns=columns(titles, text, spare=spare, lower=lower, higher=higher),
-        rows=tuple(tuple(row.values()) for row in rows),
-        **more,  # type: ignore[arg-type]
-    )
-
-
 def fitted(
     grid: Grid, width: float, width_of: Callable[[Column, Sequence[str]], float], gap: float
 ) -> tuple[Grid, tuple[str, ...]]:

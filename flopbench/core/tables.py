@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, TextIO
@@ -12,6 +12,7 @@ from flopbench.core.escaping import markdown_line, one_line
 from flopbench.core.grid import (
     Grid,
     chosen_columns,
+    columns,
     to_html,
     to_markdown,
     to_terminal,
@@ -71,6 +72,26 @@ class Shown:
     def _grids(self) -> list[Grid]:
         module, _, name = self._layout.partition(":")
         return list(getattr(import_module(module), name)(self))
+
+
+def grid_of(
+    title: str,
+    rows: Sequence[Mapping[str, str]],
+    text: Collection[str],
+    *,
+    spare: Sequence[str] = (),
+    lower: Collection[str] = (),
+    higher: Collection[str] = (),
+    **more: Collection[str],
+) -> Grid:
+    """Return a table of rows, heading -> cell, that are all alike; see ``columns``."""
+    titles = list(rows[0]) if rows else []
+    return Grid(
+        title=title,
+        columns=columns(titles, text, spare=spare, lower=lower, higher=higher),
+        rows=tuple(tuple(row.values()) for row in rows),
+        **more,  # type: ignore[arg-type]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

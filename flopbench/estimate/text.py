@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from flopbench.core.bootstrap import Interval
-from flopbench.core.grid import Grid, grid_of
+from flopbench.core.grid import Grid
 from flopbench.core.statistics import Ends
-from flopbench.core.tables import Tables
+from flopbench.core.tables import Tables, grid_of
 from flopbench.core.units import CONVENTION, Words, number_of, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
 from flopbench.estimate.clusters import drawn_text

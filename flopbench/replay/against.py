@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flopbench.core.errors import Remark
-from flopbench.core.grid import Grid, grid_of
+from flopbench.core.grid import Grid
 from flopbench.core.statistics import Ends
+from flopbench.core.tables import grid_of
 from flopbench.core.units import milliseconds
 from flopbench.replay.figures import figures_of
 from flopbench.replay.overheads import (

@@ -91,13 +91,10 @@ def predict_mode(
         (overheads.settings, overheads.device, overheads_name),
         (found.setting, found.facts, file_name),
     )
-    known = set(overheads.components.values())
+    known = overheads.components.values()
     text = f"did not run when {overheads_name} was measured: its overhead may differ"
-    others = [
-        Remark(f"{one.spec} {text}", name)
-        for name, one in specs.items()
-        if str(one.spec) not in known
-    ]
+    new = [(name, str(one.spec)) for name, one in specs.items()]
+    others = [Remark(f"{spec} {text}", name) for name, spec in new if spec not in known]
     return replace(found, mode=mode, warnings=(*found.warnings, *others))
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from flopbench.core.grid import Grid, grid_of, to_csv
+from flopbench.core.grid import Grid, to_csv
 from flopbench.core.statistics import FEWEST_PROCESSES, Ends
-from flopbench.core.tables import Tables
+from flopbench.core.tables import Tables, grid_of
 from flopbench.core.units import milliseconds, number_of, percentage
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.runs import Run

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flopbench.core.grid import Grid, columns, grid_of, to_csv
+from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.statistics import PERCENTILE_SAMPLES
-from flopbench.core.tables import Tables
+from flopbench.core.tables import Tables, grid_of
 from flopbench.core.units import gflops, millions, milliseconds, number_of
 from flopbench.estimate.wording import range_text
 from flopbench.replay.against import Against, Prices, against, against_grid
-from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
+from flopbench.replay.figures import (
+    FACTORS,
+    PARTS_MEANING,
+    PERCENTILES,
+    ModeFigures,
+    figures_of,
+    warnings_of,
+    work_of,
+)
 from flopbench.replay.records import Replay
-from flopbench.replay.waterfall import FACTORS, PARTS_MEANING
 from flopbench.timing.text import Notes, maybe
 
 CHAIN = f"theory × arms × fragmentation × policy × synchronisation = measured. {PARTS_MEANING}"

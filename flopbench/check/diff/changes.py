@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import prod
 
-from flopbench.check.baseline.file import natural
+from flopbench.check.baseline.text import natural
 from flopbench.check.diff.causes import Change, attribute, cause_shares
 from flopbench.check.diff.layers import Difference, differences, keeps_positions
 from flopbench.check.diff.pairing import pair_modules

@@ -215,10 +215,7 @@ def _round(plan: ModePlan, number: int, device: Device) -> Iterator[int]:
             marks = work()
             primary_s, secondary_s = device.stop(start)
             row = (number, chunk.number, items, primary_s, secondary_s)
-            if name.startswith("unit "):
-                plan.units.setdefault(name.removeprefix("unit "), []).append(row)
-            else:
-                plan.rows.setdefault(name, []).append(row)
+            plan.rows.setdefault(name, []).append(row)
             if name == "full":
                 done = _done(marks, start, device) if marks else {}
                 plan.latencies += [

@@ -57,7 +57,6 @@ class ModePlan:
     arms: list[str]
     compared: bool
     rows: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
-    units: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
     latencies: list[tuple[int, int, float]] = field(default_factory=list)
     executed: ExecutionCounts | None = None
 
@@ -155,9 +154,10 @@ def mode_run(plan: ModePlan, workload: Workload) -> dict[str, Any]:
     executed = plan.executed
     assert executed is not None
     decisions, exits = workload.decided(executed.tasks)
+    units = {name: rows for name, rows in plan.rows.items() if name.startswith("unit ")}
     return {
         **{name: plan.rows.get(name, []) for name in ("full", "nosync", "arms", "baseline")},
-        "unit": plan.units,
+        "unit": {name.removeprefix("unit "): rows for name, rows in units.items()},
         "latencies": plan.latencies,
         "executed": {
             "decisions": decisions,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.replay.waterfall import Round, VideoWork, waterfall
+from flopbench.replay.figures import Round, VideoWork, waterfall
 
 # Of a baseline of 1000 MACs: 300 in arms (2 runs of "a", 1 of "b"), 100 in the policy.
 WORK = VideoWork(
