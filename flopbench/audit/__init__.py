@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from flopbench.audit.deriving import derive
-from flopbench.audit.reading import claim_of, read_claims, shipped_claims
 from flopbench.audit.records import Claim, ClaimFile, Derived, NotDerived, decimals, rounded
 from flopbench.audit.verdicts import VERDICTS, ClaimVerdict, Verdict, judge_claim, signed_percent
 from flopbench.core.errors import InputError, MeasureError
@@ -25,18 +24,6 @@ from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
 from flopbench.estimate.prices import PUBLISHED
 from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
-
-__all__ = [
-    "Audit",
-    "Claim",
-    "ClaimFile",
-    "ClaimResult",
-    "audit",
-    "check_claims",
-    "claim_of",
-    "read_claims",
-    "shipped_claims",
-]
 
 READ_AS: Mapping[Count, str] = {"MACs": "MACs", "FLOPs": f"FLOPs ({FLOPS_PER_MAC} a MAC)"}
 FURTHER_DIGITS = 2

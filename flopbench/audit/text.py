@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from flopbench.audit import READ_AS, Audit, ClaimFile, ClaimResult
+from flopbench.audit import READ_AS, Audit, ClaimResult
+from flopbench.audit.records import ClaimFile
 from flopbench.core.grid import Grid, to_csv
 from flopbench.core.tables import Tables, grid_of
 from flopbench.core.units import CONVENTION, number_of

@@ -20,7 +20,7 @@ from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK, complain
 
 if TYPE_CHECKING:
-    from flopbench.audit import ClaimFile
+    from flopbench.audit.records import ClaimFile
 
 
 def add_parser(add: Callable[..., Parser]) -> None:
@@ -59,7 +59,8 @@ def add_parser(add: Callable[..., Parser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Audit claims; status 1 if one is off under --strict, 3 if a model could not be counted."""
     check_output(args)
-    from flopbench.audit import audit, check_claims, read_claims, shipped_claims
+    from flopbench.audit import audit, check_claims
+    from flopbench.audit.reading import read_claims, shipped_claims
     from flopbench.audit.text import audit_tables
 
     if args.list:
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _one_claim(args: argparse.Namespace) -> list[ClaimFile]:
     """Return the claim of ``--claim``, if it was given."""
-    from flopbench.audit import claim_of
+    from flopbench.audit.reading import claim_of
 
     given = {name: getattr(args, name) for name in ("model", "frames", "share", "counter")}
     flags = [f"--{name}" for name, value in given.items() if value is not None]

@@ -66,6 +66,12 @@ class UniformBaseline(Record, frozen=True, kw_only=True):
     runs: dict[str, int]
     units: int
 
+    @property
+    def text(self) -> str:
+        """What it runs: ``every step takes 224 (1 × resnet50)``."""
+        runs = ", ".join(f"{n} × {name}" for name, n in self.runs.items())
+        return f"every {self.per} takes {self.name} ({runs})"
+
 
 class Arrangement(Record, frozen=True, kw_only=True):
     """How the videos of a mode are grouped.

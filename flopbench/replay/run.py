@@ -18,9 +18,14 @@ from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.forms.base import Options
 from flopbench.policy.log import open_log
 from flopbench.policy.plan import Plan
-from flopbench.replay.baseline import candidates, choose_baseline
 from flopbench.replay.figures import summary_of
-from flopbench.replay.parts import expected_time, price_parts, runnable_specs
+from flopbench.replay.parts import (
+    candidates,
+    choose_baseline,
+    expected_time,
+    price_parts,
+    runnable_specs,
+)
 from flopbench.replay.processes import RunJob, timed
 from flopbench.replay.records import (
     MODES,

@@ -91,8 +91,6 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         for mode, shape in replay.modes.items()
         if mode in ARRANGED
     )
-    runs = ", ".join(f"{n} × {name}" for name, n in replay.baseline.runs.items())
-    baseline = f"every {replay.baseline.per} takes {replay.baseline.name} ({runs})"
     general = (
         f"Primary clock: {primary}; secondary: {secondary}. p50 to p99: ms until a video was done; "
         f"p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
@@ -108,7 +106,7 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         higher=("videos/s",),
         caption=(
             *arranged,
-            f"Baseline: {baseline}. No policy, no LSTM.",
+            f"Baseline: {replay.baseline.text}. No policy, no LSTM.",
             general,
             "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "
             "the same round, not the median of raw times.",

@@ -53,17 +53,24 @@ def hollow_entries(verdicts: str) -> list[tuple[Artist, str]]:
 
 
 def below_legend(
-    data: FigureData, draw: Callable[[Axes, Style], None], legend: Entries, *, lines: float
+    data: FigureData,
+    draw: Callable[[Axes, Style], None],
+    legend: Callable[[], Entries],
+    *,
+    lines: float,
 ) -> Drawing:
-    """Return a drawing with a legend above it, of this height in lines of small text."""
+    """Return a drawing with a legend above it, of this height in lines of small text.
+
+    Keys of a legend are made in the style in which it is drawn.
+    """
 
     def whole(ax: Axes) -> None:
         style = chosen_style(ax)
         draw(ax, style)
-        legend_above(ax, legend, style)
+        legend_above(ax, legend(), style)
 
     def height_in(style: Style) -> float:
-        return style.inches(lines + legend_lines(legend, style))
+        return style.inches(lines + legend_lines(legend(), style))
 
     return Drawing(data=data, draw=whole, height_in=height_in)
 

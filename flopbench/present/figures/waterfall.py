@@ -135,7 +135,7 @@ class WaterfallFigure:
         machines = _once(
             (machine_text(c.one.replay), f"{c.one.name} ({c.one.file})") for c in self.chains
         )
-        baselines = _once((_baseline(c.one), c.one.name) for c in self.chains)
+        baselines = _once((c.one.replay.baseline.text, c.one.name) for c in self.chains)
         networks = _once((_networks(one), one.name) for one in self.found)
         counters = dict.fromkeys(one.replay.counter for one in self.found)
         notes = dict.fromkeys(note for one in self.found for note in one.replay.notes)
@@ -146,7 +146,7 @@ class WaterfallFigure:
             "Time of a video, from the uniform baseline to the measured adaptive program; each "
             "step starts where the one before it ends.",
             MEANING,
-            *(f"Baseline of {listed(n)}: {what}." for what, n in baselines.items()),
+            *(f"Baseline of {listed(n)}: {b}, no policy, no LSTM." for b, n in baselines.items()),
             *(f"Measured by flopbench replay: {listed(n)} on {m}." for m, n in machines.items()),
             f"Counter: dense MACs by {listed(list(counters))}. {CONVENTION}",
             self._intervals(),
@@ -308,13 +308,6 @@ def _chain(
         interval=own.interval,
         predicted=None if prices is None else against(one.replay, mode, prices),
     )
-
-
-def _baseline(one: NamedReplay) -> str:
-    """Say what the uniform program runs."""
-    uniform = one.replay.baseline
-    runs = ", ".join(f"{n} × {name}" for name, n in uniform.runs.items())
-    return f"every {uniform.per} takes {uniform.name} ({runs}), no policy, no LSTM"
 
 
 def _networks(one: NamedReplay) -> str:

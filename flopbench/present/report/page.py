@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -63,10 +64,7 @@ def sort_key(text: str) -> float | None:
     """
     plain = _MARK.sub("", text).replace("−", "-").strip()
     if _SIZES.fullmatch(plain):
-        product = 1
-        for side in plain.split("x"):
-            product *= int(side)
-        return float(product)
+        return float(math.prod(map(int, plain.split("x"))))
     found = _NUMBER.search(plain)
     return None if found is None else float(found.group().replace(",", ""))
 

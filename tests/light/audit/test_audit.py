@@ -13,15 +13,8 @@ from conftest import RunCli, assert_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.audit import (
-    Audit,
-    ClaimResult,
-    audit,
-    check_claims,
-    claim_of,
-    read_claims,
-    shipped_claims,
-)
+from flopbench.audit import Audit, ClaimResult, audit, check_claims
+from flopbench.audit.reading import claim_of, read_claims, shipped_claims
 from flopbench.audit.records import (
     Derived,
     exact_text,

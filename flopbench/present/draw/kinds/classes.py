@@ -78,7 +78,7 @@ def _dots_drawing(data: Classes | ClassesOfRuns) -> Drawing:
         ax.set_xlabel(f"{f'share of {data.words.steps}' if alone else SHORT[first.series[0]]} (%)")
 
     lines = max(LINES_A_ROW * (len(names) + 1), FEWEST_LINES)
-    return below_legend(data, draw, legend, lines=lines + 3.6)
+    return below_legend(data, draw, lambda: legend, lines=lines + 3.6)
 
 
 def _name(
@@ -167,4 +167,5 @@ def _bars_drawing(data: ClassBars) -> Drawing:
         ax.set_xlabel(per if cost else f"share of {data.counted} (%)")
 
     each = max(LINES_A_BAR * len(data.runs), LINES_A_ROW)
-    return below_legend(data, draw, legend, lines=max(each * len(rows), FEWEST_LINES) + 3.6)
+    lines = max(each * len(rows), FEWEST_LINES) + 3.6
+    return below_legend(data, draw, lambda: legend, lines=lines)

@@ -80,7 +80,7 @@ def counters_drawing(counters: Counters) -> Drawing:
         ax.grid(visible=True, axis="x")
 
     lines = LINES_A_ROW * max(rows, LEAST_ROWS) + 3.4
-    return below_legend(counters, draw, _legend(counters), lines=lines)
+    return below_legend(counters, draw, lambda: _legend(counters), lines=lines)
 
 
 def _legend(counters: Counters) -> list[tuple[Artist, str]]:

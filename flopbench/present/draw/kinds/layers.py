@@ -24,7 +24,7 @@ LEAST_LINES = 4
 def layers_drawing(layers: Layers) -> Drawing:
     """Return where a model's MACs are, ready to be drawn."""
     modules, scale, families = layers.bars, layers.scale, layers.families
-    legend = bar_keys(PLAIN_NAMES[one] for one in families) if len(families) > 1 else []
+    labels = [PLAIN_NAMES[one] for one in families] if len(families) > 1 else []
 
     def draw(ax: Axes, style: Style) -> None:
         ends = [0.0] * len(modules)
@@ -48,7 +48,8 @@ def layers_drawing(layers: Layers) -> Drawing:
         ax.set_xlabel(f"dense {scale.prefix}MACs a sample")
         ax.grid(visible=True, axis="x")
 
-    return below_legend(layers, draw, legend, lines=max(1.25 * len(modules), LEAST_LINES) + 3.4)
+    lines = max(1.25 * len(modules), LEAST_LINES) + 3.4
+    return below_legend(layers, draw, lambda: bar_keys(labels), lines=lines)
 
 
 def _share(share: float) -> str:

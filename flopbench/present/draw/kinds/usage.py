@@ -22,8 +22,8 @@ FEWEST_LINES = 3.0
 def usage_drawing(usage: Usage) -> Drawing:
     """Return usage, ready to be drawn."""
     runs = usage.runs
-    legend = bar_keys(run.name for run in runs) if len(runs) > 1 else []
-    lines = len(usage.actions) * max(1.3, len(runs) * 0.95 + 0.3)
+    labels = [run.name for run in runs] if len(runs) > 1 else []
+    lines = max(len(usage.actions) * max(1.3, len(runs) * 0.95 + 0.3), FEWEST_LINES) + 3.2
 
     def draw(ax: Axes, style: Style) -> None:
         thick = GROUP / len(runs)
@@ -48,7 +48,7 @@ def usage_drawing(usage: Usage) -> Drawing:
             if above != below:
                 ax.axhline(i + 0.5, color=INK, linewidth=0.6)
 
-    return below_legend(usage, draw, legend, lines=max(lines, FEWEST_LINES) + 3.2)
+    return below_legend(usage, draw, lambda: bar_keys(labels), lines=lines)
 
 
 def _write(ax: Axes, style: Style, place: float, share: float | None) -> None:

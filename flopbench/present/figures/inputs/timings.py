@@ -308,16 +308,10 @@ def _machine_names(devices: Sequence[DeviceFacts]) -> list[str]:
         places.append(own[0] if own else len(kinds))
         if not own:
             kinds.append(device)
-    names = [kind.name for kind in kinds]
     unlike = []
-    for n, kind in enumerate(kinds):
-        first = kinds[names.index(kind.name)]
-        against = (
-            first
-            if first is not kind
-            else next((other for other in kinds[n + 1 :] if other.name == kind.name), kind)
-        )
-        facts = differing(kind, against)
+    for kind in kinds:
+        others = (other for other in kinds if other.name == kind.name and other is not kind)
+        facts = differing(kind, next(others, kind))
         unlike.append(f"{kind.name} ({facts[0][0]} {facts[0][1]})" if facts else kind.name)
     named = distinct(unlike)
     return [named[place] for place in places]
