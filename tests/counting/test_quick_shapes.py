@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import flopbench
-from flopbench.models.build import environment
+from flopbench.models.build import kernels
 
 
 def net() -> nn.Module:
@@ -31,17 +31,17 @@ def test_shapes_suffice_on_every_torch(counter: str) -> None:
 def test_quick_batch_norm_takes_effect_inside_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel serves meta tensors within the block; afterwards torch's own does again."""
     served = []
-    original = environment._batch_norm_shapes
+    original = kernels._batch_norm_shapes
 
     def record(*args: Any) -> Any:
         served.append(args[0].shape)
         return original(*args)
 
-    monkeypatch.setattr(environment, "_batch_norm_shapes", record)
+    monkeypatch.setattr(kernels, "_batch_norm_shapes", record)
     model, image = net().to("meta"), torch.empty(2, 3, 8, 8, device="meta")
     for _ in range(2):
         served.clear()
-        with torch.no_grad(), environment.quick_shapes():
+        with torch.no_grad(), kernels.quick_shapes():
             assert model(image).shape == (2, 16, 6, 6)
         assert served == [(2, 16, 6, 6)]
         assert model(image).shape == (2, 16, 6, 6)

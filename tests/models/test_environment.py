@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +15,10 @@ from torch import nn
 from flopbench.counting.measure.counters.base import Subject
 from flopbench.counting.measure.counters.torch_counter import TorchCounter
 from flopbench.counting.measure.sources import SubjectSource
+from flopbench.models.build import kernels
 from flopbench.models.build.copies import Restored, private_copy
-from flopbench.models.build.environment import counting_state, quick_convolutions, quick_shapes
+from flopbench.models.build.environment import counting_state
+from flopbench.models.build.kernels import quick_convolutions, quick_shapes
 from flopbench.models.spec import parse_spec
 
 
@@ -71,6 +75,51 @@ def test_quick_batch_norm_changes_no_shape(training: bool, shape: tuple[int, ...
         quick = run()
     assert quick == slow
     assert run() == slow
+
+
+@pytest.mark.parametrize("name", list(kernels._MAKERS))
+def test_quick_kernels_change_no_shape(name: str) -> None:
+    """What torch's own kernel gives, or raises, for each operator and form of input."""
+    packet, _, overload = name.partition(".")
+    operator = getattr(getattr(torch.ops.aten, packet), overload or "default")
+    dtypes = (torch.float32, torch.float16, torch.int64)
+    layouts = (torch.contiguous_format, torch.channels_last)
+    calls = [call for one in product(dtypes, layouts) for call in _calls(name, *one)]
+
+    def run() -> list[object]:
+        return [_described(operator, args, kwargs) for args, kwargs in calls]
+
+    slow = run()
+    with quick_shapes():
+        assert run() == slow
+
+
+def _calls(
+    name: str, dtype: torch.dtype, layout: torch.memory_format
+) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return arguments of an operator: plain ones, and what only torch's own kernel can take."""
+    x = torch.empty(2, 3, 4, 5, dtype=dtype, device="meta").to(memory_format=layout)
+    if name.endswith(".Tensor"):
+        shapes = ((2, 3, 4, 5), (3, 1, 1), (5,), (6, 1), (2, 1, 4, 5))
+        others = [torch.empty(s, dtype=dtype, device="meta") for s in shapes]
+        others += [torch.ones(()), x.transpose(0, 1), x.double()]
+        return [(pair, {}) for one in others for pair in ((x, one), (one, x))]
+    if name == "mean.dim":
+        dims = ([2, 3], [-1], [0], [], [9], [1, 1])
+        kept = [((x, dim, *keep), {}) for dim in dims for keep in ([], [True])]
+        return [*kept, ((x, [1]), {"dtype": torch.float64})]
+    if name == "addmm":
+        a, row, column = x[0, 0], x[0, 0, 0], x[0, 0, :, 0]
+        return [((bias, a, b), {}) for bias in (row, column, row[0]) for b in (a, a.t())]
+    return [((x,), {})]
+
+
+def _described(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    try:
+        made = operator(*args, **kwargs)
+    except Exception as error:
+        return type(error)
+    return made.shape, made.stride(), made.dtype, made.device, made is args[0]
 
 
 @pytest.mark.parametrize(

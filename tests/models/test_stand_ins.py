@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.fx.experimental import symbolic_shapes
 
-from flopbench.models.build import environment, stand_ins
+from flopbench.models.build import kernels, stand_ins
 
 # The published 300,774,272 MACs at 224 px: convolutions, 49 times fewer here, and 1280 x 1000.
 COUNTS = """
@@ -23,6 +23,15 @@ loaded = set(sys.modules) - before
 assert not loaded & {"torch._dynamo", "sympy", "torch._inductor"}, loaded
 assert sys.meta_path == finders
 assert "getattr" not in vars(torch._compile)
+from flopbench.core import stopping
+from torch.jit import _get_trace_graph
+conv, x = torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8)
+noted = lambda: any(node.sourceRange() for node in _get_trace_graph(conv, (x,))[0].nodes())
+anew = lambda: profile(conv, x, counters="fvcore")
+before = anew()
+assert before.total == 27 * 4 * 36 and noted(), "another program's traces are as they were"
+stopping.claim()
+assert anew() == before and not noted(), "no place is noted in a process of flopbench's own"
 from torch._dynamo.utils import is_compile_supported
 from torchvision.ops import roi_align
 asks = sys.modules["torchvision.ops.roi_align"].is_compile_supported
@@ -63,7 +72,7 @@ def test_dtypes_are_promoted_as_torch_promotes_them(dtype: torch.dtype) -> None:
     from torch._prims_common import ELEMENTWISE_TYPE_PROMOTION_KIND as RULES
     from torch._prims_common import elementwise_dtypes as real
 
-    quick = environment._same_dtype((None, ""), real)
+    quick = kernels._same_dtype((None, ""), real)
     one, other = (torch.empty(2, dtype=kind, device="meta") for kind in (dtype, torch.float64))
     for values, rule in product(
         [(one,), (one, one), (one, 2.5), (one, 2, None), (one, other)], RULES

@@ -28,15 +28,11 @@ from flopbench.models.build.builders import DownloadRefused
 from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.contained import contained
 from flopbench.models.build.copies import unwrap
-from flopbench.models.build.environment import (
-    counting_state,
-    no_addresses,
-    quick_convolutions,
-    quick_shapes,
-)
+from flopbench.models.build.environment import counting_state, no_addresses
 from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.hints import hint_of
 from flopbench.models.build.kept_integers import KeptIntegers
+from flopbench.models.build.kernels import quick_convolutions, quick_shapes
 from flopbench.models.build.memory import is_out_of_memory
 from flopbench.models.spec import ModelSpec
 

@@ -8,14 +8,13 @@ import logging
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
 import torch
 
 from flopbench.core.errors import InputError
-from flopbench.models.build.stand_ins import plain_numbers
 
 Name = tuple[Any, str]
 """A namespace and a function in it."""
@@ -27,8 +26,6 @@ ADDRESSES = tuple(
     for owner in (torch.Tensor, torch.UntypedStorage, torch.storage.TypedStorage)
 )
 """What gives the address of data, at which foreign code may read."""
-
-_FLOATS, _NUMBERS = ({torch.float32}, {torch.float64}), {bool, int, float, type(None)}
 
 SEED = 0
 """Seed of random weights, inputs and draws, so that value-dependent costs are reproducible."""
@@ -245,92 +242,3 @@ def no_addresses() -> contextlib.AbstractContextManager[None]:
         return address
 
     return replaced(ADDRESSES, guarded)
-
-
-@contextlib.contextmanager
-def quick_shapes() -> Iterator[None]:
-    """Speed up the meta device: batch normalisation, and questions that need no symbols.
-
-    torch decomposes batch normalisation in Python there, a dozen operators per layer, only to
-    return the shape of its input; that takes half of the time of a whole model. The kernels
-    installed here return that shape at once. They serve meta tensors only and are removed on
-    exit. And whatever torch checks there would import sympy.
-    """
-    names = ("native_batch_norm", "_native_batch_norm_legit_no_training")
-    homes = map(sys.modules.get, ("torch._prims_common", "torch._meta_registrations"))
-    with (
-        _kernels("Meta", dict.fromkeys(names, _batch_norm_shapes)),
-        plain_numbers(),
-        replaced([(one, "elementwise_dtypes") for one in homes], _same_dtype),
-    ):
-        yield
-
-
-def quick_convolutions() -> contextlib.AbstractContextManager[None]:
-    """Convolve to zeros on the CPU, which is what weights of zero give, without the arithmetic."""
-    return _kernels("CPU", {"_convolution": _convolved_to_zeros})
-
-
-@contextlib.contextmanager
-def _kernels(device: str, kernels: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
-    """Install kernels of operators on a device; where torch refuses, its slower ones are used."""
-    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        warnings.simplefilter("ignore")  # torch warns that a kernel is overridden, as intended
-        with contextlib.suppress(Exception):
-            library = stack.enter_context(torch.library._scoped_library("aten", "IMPL", device))
-            for name, kernel in kernels.items():
-                # Not library.impl: before allow_override it refuses where torch has a kernel.
-                library.m.impl(name, device, kernel, False)
-        yield
-
-
-def _convolved_to_zeros(
-    input: torch.Tensor,
-    weight: torch.Tensor,
-    _bias: torch.Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-    *_how: bool,
-) -> torch.Tensor:
-    """Return zeros in the shape of ``aten::_convolution``: (N, C, ...)."""
-    sizes = []
-    for axis, (n, kernel) in enumerate(zip(input.shape[2:], weight.shape[2:], strict=True)):
-        settings = (stride, padding, dilation, output_padding)
-        s, p, d, more = (one[axis % len(one)] for one in settings)
-        span = d * (kernel - 1) + 1
-        whole = (n - 1) * s + span + more - 2 * p
-        sizes.append(whole if transposed else (n + 2 * p - span) // s + 1)
-    channels = weight.shape[1] * groups if transposed else weight.shape[0]
-    return torch.zeros((input.shape[0], channels, *sizes), dtype=input.dtype)
-
-
-def _batch_norm_shapes(input: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:
-    """Return the shapes of batch normalisation: output, saved mean, saved 1/deviation."""
-    statistics = torch.empty(input.shape[1], dtype=input.dtype, device="meta")
-    if not input.is_contiguous():
-        return torch.empty_like(input), statistics, statistics
-    # Unlike empty_like, this is no Python function on the meta device.
-    return torch.empty(input.shape, dtype=input.dtype, device="meta"), statistics, statistics
-
-
-def _same_dtype(_key: Name, given: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer at once where all tensors are of one common dtype; torch's rules import sympy."""
-
-    def dtypes(*values: Any, type_promotion_kind: Any) -> tuple[torch.dtype, torch.dtype]:
-        kinds = {one.dtype for one in values if isinstance(one, torch.Tensor)}
-        others = {type(one) for one in values if not isinstance(one, torch.Tensor)}
-        rule = type_promotion_kind.name
-        alike = kinds in _FLOATS or (kinds == {torch.bool} and rule == "DEFAULT")
-        if not alike or not others <= ({type(None)} if kinds == {torch.bool} else _NUMBERS):
-            found: tuple[torch.dtype, torch.dtype] = given(
-                *values, type_promotion_kind=type_promotion_kind
-            )
-            return found
-        (dtype,) = kinds
-        return dtype, torch.bool if rule == "ALWAYS_BOOL" else dtype
-
-    return dtypes
