@@ -620,11 +620,18 @@ FAULTS = (
         ("tests/light/policy/test_kernel.py",),
     ),
     Fault(
-        "of samples with one key only the last is read",
-        "flopbench/policy/forms/json_bare.py",
-        "latest[0] = pairs  #",
-        "latest[0] = list(dict(pairs).items())  #",
-        ("tests/light/policy/test_written_elsewhere.py",),
+        "a comma in a text ends an item of a JSON document",
+        "flopbench/policy/forms/json_items.py",
+        "outside = ~(quotes | in_string.view(bool))",
+        "outside = ~quotes",
+        ("tests/light/policy/test_json_items.py",),
+    ),
+    Fault(
+        "objects within objects are taken for samples",
+        "flopbench/policy/forms/json_items.py",
+        'text.count(b"{") == text.count(b"}") == lines',
+        "lines",
+        ("tests/light/policy/test_json_items.py",),
     ),
     Fault(
         "what torch.save packed is read as arrays",

@@ -2,12 +2,13 @@
 
     python benchmarks/policy_logs.py [--videos N] [--rounds N] [--memory]
 
-Makes a log of N videos of 16 frames (``make_log.py``), in JSONL and in Parquet, and compares CPU
+Makes a log of N videos of 16 frames (``make_log.py``) in JSONL, JSON and Parquet, and compares CPU
 time (user + system) of whole processes, as the kernel accounts it, round by round:
 
 * JSONL: ``json.loads`` and a ``Counter`` of actions, with exact decisions counted from runs by
   ``itertools.groupby``, against all aggregates of flopbench's reader and kernel;
 * the same without the runs, which flopbench still counts;
+* JSON: all aggregates against those of JSONL;
 * Parquet: all aggregates against decoding the file with pyarrow alone;
 * ``flopbench estimate`` on a JSON log of 20,000 videos, prices cached, without torch.
 
@@ -118,6 +119,7 @@ def measure(folder: Path, videos: int, rounds: int) -> dict[str, list[float]]:
     jsonl, parquet, small = folder / "log.jsonl", folder / "log.parquet", folder / "small.json"
     make(jsonl, videos)
     convert(jsonl, parquet)
+    convert(jsonl, jsonl.with_suffix(".json"))
     make(folder / "small.jsonl", SMALL_VIDEOS)
     convert(folder / "small.jsonl", small)
     python = [sys.executable, "-c"]
@@ -127,6 +129,7 @@ def measure(folder: Path, videos: int, rounds: int) -> dict[str, list[float]]:
         "Counter and runs": [*python, COUNTER_AND_RUNS, str(jsonl)],
         "Counter": [*python, COUNTER, str(jsonl)],
         "flopbench JSONL": [*python, OURS, str(jsonl)],
+        "flopbench JSON": [*python, OURS, str(jsonl.with_suffix(".json"))],
         "pyarrow": [*python, PYARROW, str(parquet)],
         "flopbench Parquet": [*python, OURS, str(parquet)],
         "estimate": estimate,
@@ -159,6 +162,8 @@ def report(times: dict[str, list[float]]) -> bool:
     print(f"JSONL: {exact:.2f} times as fast ({spread}), budget {JSONL_BUDGET}")
     plain, spread = ratio("Counter", "flopbench JSONL")
     print(f"JSONL, the other side without runs: {plain:.2f} times as fast ({spread})")
+    document, spread = ratio("flopbench JSON", "flopbench JSONL")
+    print(f"JSON / JSONL: {document:.2f} ({spread})")
     parquet, spread = ratio("flopbench Parquet", "pyarrow")
     print(f"Parquet / pyarrow alone: {parquet:.2f} ({spread}), budget {PARQUET_BUDGET}")
     print(f"Parquet / pyarrow alone, inside a process, imports left out: {inside:.2f}")
@@ -170,12 +175,13 @@ def report(times: dict[str, list[float]]) -> bool:
 
 
 def report_memory(folder: Path) -> bool:
-    """Estimate 1e8 decisions in JSONL and in Parquet; print CPU time and peak memory of each."""
-    jsonl, parquet = folder / "many.jsonl", folder / "many.parquet"
-    make(jsonl, MANY_VIDEOS)
-    convert(jsonl, parquet)
+    """Estimate 1e8 decisions in each form; print CPU time and peak memory."""
+    paths = [folder / f"many.{form}" for form in ("jsonl", "json", "parquet")]
+    make(paths[0], MANY_VIDEOS)
+    for path in paths[1:]:
+        convert(paths[0], path)
     holds = True
-    for path in (jsonl, parquet):
+    for path in paths:
         command = [sys.executable, "-m", "flopbench", "estimate", "--policy-log", str(path)]
         process = subprocess.Popen([*command, "--by", "class"], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)

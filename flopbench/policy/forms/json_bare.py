@@ -17,24 +17,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Place
 from flopbench.policy.forms.base import Reader, header_beside
-from flopbench.policy.forms.json_form import Document, JsonReader, decoded
-from flopbench.policy.forms.raw import without_packing
+from flopbench.policy.forms.json_form import CLOSED, OPENED, JsonReader, decoded, said_where
+from flopbench.policy.forms.json_items import Document, Items, Malformed
+from flopbench.policy.forms.jsonl_form import PIECE_BYTES
+from flopbench.policy.forms.raw import open_bytes, without_packing
 from flopbench.policy.header import Header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import FIELDS, IDS, SYNONYMS, OnDefect
 
 OURS = {"header", "samples", "kind", "schema"} | {*FIELDS, *SYNONYMS, *Header.__struct_fields__}
 """Keys that no video is called: one of them first, and the object is something else."""
+_Map = dict[str, Any]
+_EXPECTED = '{"v1": [...], ...}'
 _FIRST = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*([\[{"0-9])')
 
 
 class ListReader(JsonReader):
     """A list of samples."""
+
+    whole = list
+    expected = '[{"id": ..., "actions": [...]}, ...]'
 
     @staticmethod
     def recognises(head: bytes, path: Path) -> bool:
@@ -45,15 +50,19 @@ class ListReader(JsonReader):
         """Return the header from its own file, None where there is none."""
         return header_beside(self.path)
 
-    def _document(self) -> tuple[bytes, Document]:
-        expected = '[{"id": ..., "actions": [...]}, ...]'
-        data, samples = decoded(self.path, list[msgspec.Raw], expected)
-        if samples and bytes(samples[0])[:1] == b"[":
-            raise DataError(
-                f"{self.path} holds lists, which have no ids",
-                f'expected {{"v1": [...], ...}} or {expected}',
-            )
-        return data, Document(samples=samples)
+    def _items(self, document: Document) -> Iterator[Items]:
+        """Yield the samples."""
+        document.take(OPENED)
+        for items in document.items():
+            if not items.first and items.text.lstrip()[:1] == b"[":
+                raise DataError(
+                    f"{self.path} holds lists, which have no ids",
+                    f'expected {{"v1": [...], ...}} or {self.expected}',
+                )
+            yield items
+        document.take(CLOSED)
+        document.take_rest()
+        self._decoded(document.around, list)
 
 
 class MapReader(Reader):
@@ -80,45 +89,42 @@ class MapReader(Reader):
         self, plan: Plan, report: OnDefect
     ) -> Iterator[tuple[Iterable[Mapping[str, Any]], Place]]:
         """Yield the samples; one whose id is repeated too."""
-        data, _ = decoded(self.path, dict[str, Any], '{"v1": [...], ...}')
-        first = _FIRST.match(data.lstrip())
-        if first is not None and _holds_columns(first):
+        with said_where(self.path, _Map, _EXPECTED), open_bytes(self.path) as stream:
+            document = Document(stream, self.path, PIECE_BYTES)
+            document.take(OPENED)
+            for items in document.items():
+                yield self._some_rows(items, plan, report)
+            document.take(CLOSED)
+            document.take_rest()
+            decoded(document.around, _Map, self.path, _EXPECTED)
+
+    def _some_rows(
+        self, items: Items, plan: Plan, report: OnDefect
+    ) -> tuple[Iterable[Mapping[str, Any]], Place]:
+        first = _FIRST.match(b"{" + items.text)
+        if first is not None and not items.first and _holds_columns(first):
             raise DataError(
                 f"{self.path} has a list of each field, not one of samples",
                 "in pandas: frame.to_json(path, orient='records')",
             )
-        try:
-            found = _pairs(data)
-        except RecursionError:
-            raise DataError(f"{self.path} is nested too deeply") from None
         pairs = []
-        for id, value in found:
+        for text in items.lines.removesuffix(b"\n").split(b"\n"):
+            members: dict[str, Any] = decoded(b"{%b}" % text, _Map, self.path, _EXPECTED)
+            if len(members) != 1:
+                raise Malformed
+            id, value = members.popitem()
             own = value.get("id", id) if isinstance(value, dict) else id
             if own == id:
                 pairs.append((id, value))
             else:
                 report(DataError(f"{self.path}: {id!r}: id is {own!r}, which is not its key"))
-        yield (
-            (_row(id, value, plan) for id, value in pairs),
-            lambda i: f"{self.path}: {pairs[i][0]!r}",
-        )
+        rows = (_row(id, value, plan) for id, value in pairs)
+        return rows, lambda i: f"{self.path}: {pairs[i][0]!r}"
 
 
 def _holds_columns(first: re.Match[bytes]) -> bool:
     """Whether the first key is that of ids, and there are several."""
     return first[1].decode("utf-8", "replace") in IDS and first[2] in {b"[", b"{"}
-
-
-def _pairs(data: bytes) -> list[tuple[str, Any]]:
-    """Return the keys and values of an object, also of a key that it has twice."""
-    latest: list[list[tuple[str, Any]]] = [[]]
-
-    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        latest[0] = pairs  # the outermost object ends last
-        return dict(pairs)
-
-    json.loads(data, object_pairs_hook=made)
-    return latest[0]
 
 
 def _row(id: str, value: Any, plan: Plan) -> dict[str, Any]:

@@ -1,25 +1,32 @@
-"""JSON: one object, ``{"header": ..., "samples": [...]}``."""
+"""JSON: one object, ``{"header": ..., "samples": [...]}``.
+
+Its samples are cut out as it is read, and go the way of JSON lines. With the header behind them,
+they are passed over once before.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from flopbench.core.errors import DataError
 from flopbench.core.files import not_json
 from flopbench.core.limits import DEEPEST
-from flopbench.policy.blocks import Place
-from flopbench.policy.forms.base import Copy, Reader
+from flopbench.policy.blocks import Block, Place
+from flopbench.policy.forms.base import Copy
+from flopbench.policy.forms.json_items import Document, Items, Malformed
 from flopbench.policy.forms.jsonl_form import (
+    LARGE_BYTES,
+    PIECE_BYTES,
     UNDECODABLE,
-    decode_one,
+    JsonlReader,
+    Piece,
     header_value,
     refuse_repeated,
 )
@@ -28,21 +35,24 @@ from flopbench.policy.header import Header, header_json, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect, Sample, describe
 
-SAMPLES_AT_ONCE = 512
-
+OPENED = re.compile(rb"\s*[\[{]")
+CLOSED = re.compile(rb"[\]}]")
+_KEY = re.compile(rb'[\s,]*(?:("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*(?=\S)|\})', re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|-?Infinity|[0-9]{4301,}|[\[\]{}]', re.DOTALL)
-_DECODER = msgspec.json.Decoder(list[Sample])
 
 
-class Document(msgspec.Struct, forbid_unknown_fields=True):
-    """Header and samples as the file has them, not yet decoded."""
+class Around(msgspec.Struct, forbid_unknown_fields=True):
+    """A document without its samples."""
 
-    samples: list[msgspec.Raw]
+    samples: list[Any]
     header: msgspec.Raw = msgspec.Raw()
 
 
-class JsonReader(Reader):
+class JsonReader(JsonlReader):
     """One JSON file; a sample's place is its line and its number."""
+
+    whole: Any = Around
+    expected = '{"header": {...}, "samples": [...]}'
 
     @staticmethod
     def recognises(head: bytes, path: Path) -> bool:
@@ -58,32 +68,25 @@ class JsonReader(Reader):
 
     def header(self) -> Header | None:
         """Return the header, None where the file has none."""
-        _, document = self._document()
-        text = bytes(document.header)
+        with self._said_where(), open_bytes(self.path) as stream:
+            self._header = b""
+            for _ in self._items(Document(stream, self.path, LARGE_BYTES)):
+                if self._header:
+                    break
         where = str(self.path)
-        return read_header(header_value(text, where), where, self.path) if text else None
+        if not self._header:
+            return None
+        return read_header(header_value(self._header, where), where, self.path)
 
     def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples, some hundred at a time; one by one where these do not decode."""
-        data, document = self._document()
-        for start in range(0, len(document.samples), SAMPLES_AT_ONCE):
-            group = document.samples[start : start + SAMPLES_AT_ONCE]
-            place = self._place(data, group, start)
-            joined = b"[" + b",".join(group) + b"]"
-            with suppress(*UNDECODABLE, DataError):
-                samples = _DECODER.decode(joined)
-                if self.options.exact:
-                    refuse_repeated(joined, "")
-                yield samples, place
-                continue
-            for i, text in enumerate(group):
-                try:
-                    sample = decode_one(bytes(text), place(i))
-                    refuse_repeated(bytes(text), place(i))
-                except DataError as error:
-                    report(error)
-                    continue
-                yield [sample], lambda _, i=i, place=place: place(i)  # type: ignore[misc]
+        """Yield the samples."""
+        with self._said_where():
+            yield from super().samples(plan, report)
+
+    def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays."""
+        with self._said_where():
+            yield from super().blocks(plan, report, columns)
 
     @staticmethod
     def write(copy: Copy) -> int:
@@ -98,33 +101,74 @@ class JsonReader(Reader):
             stream.write(b"\n]}\n")
         return count
 
-    def _document(self) -> tuple[bytes, Document]:
-        return decoded(self.path, Document, '{"header": {...}, "samples": [...]}')
+    def _pieces(self, size: int = PIECE_BYTES) -> Iterator[Piece]:
+        """Yield pieces of samples, each on a line."""
+        with open_bytes(self.path) as stream:
+            for items in self._items(Document(stream, self.path, size)):
+                yield items.lines, items.n, _place(self.path, items)
 
-    def _place(self, data: bytes, group: list[msgspec.Raw], start: int) -> Place:
-        def place(i: int) -> str:
-            # What msgspec leaves undecoded is a view into the document: its address gives the line.
-            line = data.count(b"\n", 0, _address(group[i]) - _address(data)) + 1
-            return f"{self.path}:{line}, sample {start + i + 1}"
+    def _items(self, document: Document) -> Iterator[Items]:
+        """Yield the samples, with the header before them in ``_header``."""
+        document.take(OPENED)
+        while key := document.take(_KEY)[1]:
+            name = self._decoded(key, str)
+            if name == "samples" and document.text[:1] == b"[":
+                document.take(OPENED)
+                yield from document.items()
+                document.take(CLOSED)
+                continue
+            if name not in {"samples", "header"}:
+                self._decoded(b'{"samples": [], %b: 0}' % key, Around)
+            value = document.take_value()
+            self._decoded(value, msgspec.Raw)
+            if name == "header":
+                self._header = value
+        document.take_rest()
+        self._decoded(document.around, Around)
+        refuse_repeated(document.around, str(self.path))
 
-        return place
+    def _decode_line(self, text: bytes, where: str, cut: bool) -> Sample | None:
+        """Return a sample; where it is no JSON, no other may be cut where it ends."""
+        self._decoded(text, msgspec.Raw)
+        return super()._decode_line(text, where, cut)
+
+    def _decoded(self, text: bytes, type: Any) -> Any:
+        return decoded(text, type, self.path, self.expected)
+
+    def _said_where(self) -> AbstractContextManager[None]:
+        return said_where(self.path, self.whole, self.expected)
 
 
-def decoded(path: Path, type: Any, expected: str) -> tuple[bytes, Any]:
-    """Return a JSON file's bytes, and its content as a type."""
-    with open_bytes(path) as stream:
-        data = read_some(stream, path).removeprefix(BOM)
+def _place(path: Path, items: Items) -> Place:
+    return lambda i: f"{path}:{items.line_of(i)}, sample {items.first + i + 1}"
+
+
+def decoded(text: bytes, type: Any, path: Path, expected: str) -> Any:
+    """Return what some text of a document holds, as a type.
+
+    Raises:
+        Malformed: it is no JSON.
+    """
     try:
-        return data, msgspec.json.decode(data, type=type)
+        return msgspec.json.decode(text, type=type)
     except msgspec.ValidationError as error:
         hint = f"expected {expected}; see docs/policy-log.md"
         raise DataError(f"{path}: {describe(error)}", hint) from None
     except UNDECODABLE:
+        raise Malformed from None
+
+
+@contextmanager
+def said_where(path: Path, type: Any, expected: str) -> Iterator[None]:
+    """Say where a document is malformed, or of another type; only all of it shows that."""
+    try:
+        yield
+    except Malformed:
+        with open_bytes(path) as stream:
+            data = read_some(stream, path).removeprefix(BOM)
+        with suppress(Malformed):
+            decoded(data, type, path, expected)
         raise _not_json(data, str(path)) from None
-
-
-def _address(buffer: Any) -> int:
-    return int(np.frombuffer(buffer, np.uint8).ctypes.data)
 
 
 def _not_json(data: bytes, where: str) -> DataError:

@@ -40,6 +40,9 @@ LARGE_BYTES = 1 << 19
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for text that is not what it should be."""
 
+Piece = tuple[bytes, int, Place]
+"""Some whole lines, how many, and where each is."""
+
 _DECODER = msgspec.json.Decoder(Sample)
 
 
@@ -58,40 +61,38 @@ class JsonlReader(Reader):
 
     def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples."""
-        for piece, line, lines in self._pieces():
-            yield from self._decode(piece, line, lines, report)
+        for piece, lines, place in self._pieces():
+            yield from self._decode(piece, lines, place, report)
 
     def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays: plain lines at once, else one-digit ids from the text."""
         digits = not self.options.exact and plan.streams == ("",)
         read = 0
-        for piece, line, lines in self._pieces(LARGE_BYTES):
+        for piece, lines, place in self._pieces(LARGE_BYTES):
             found, named = None, max(0, MOST_NAMES - read)
             if digits:
-                place, size = _lines(self.path, line), plan.size("")
-                found = plain_block(piece, lines, size, place, columns, named)
-                found = found or self._block_of_digits(piece, line, plan, report, columns)
+                found = plain_block(piece, lines, plan.size(""), place, columns, named)
+                found = found or self._block_of_digits(piece, place, plan, report, columns)
             read += lines
             if found is not None:
                 yield found
                 continue
-            for part, first, count in self._parts(piece, line):
-                for typed, place in self._decode(part, first, count, report):
-                    yield block_of(typed, plan, place, report, columns)
+            for part in self._parts(piece, place):
+                for typed, own in self._decode(*part, report):
+                    yield block_of(typed, plan, own, report, columns)
 
     def _block_of_digits(
-        self, piece: bytes, line: int, plan: Plan, report: OnDefect, columns: Sequence[str]
+        self, piece: bytes, place: Place, plan: Plan, report: OnDefect, columns: Sequence[str]
     ) -> Block | None:
         """Return lines whose decisions are as many one-digit ids, None of any others."""
         samples: list[Sample] = []
         rows: list[Any] = []
-        for part, _, lines in self._parts(piece, line):
+        for part, lines, _ in self._parts(piece, place):
             found = _with_digits(part, lines, plan.size(""), "scores" in columns)
             if found is None or (rows and found[1].shape[1] != rows[0].shape[1]):
                 return None
             samples += found[0]
             rows.append(found[1])
-        place = _lines(self.path, line)
         return block_of(samples, plan, place, report, columns, np.concatenate(rows))
 
     @staticmethod
@@ -105,8 +106,8 @@ class JsonlReader(Reader):
                 count += len(samples)
         return count
 
-    def _pieces(self, size: int = PIECE_BYTES) -> Iterator[tuple[bytes, int, int]]:
-        """Yield pieces of whole lines, the number of the first one, and how many there are."""
+    def _pieces(self, size: int = PIECE_BYTES) -> Iterator[Piece]:
+        """Yield pieces of whole lines."""
         line = 1
         skip = self.header() is not None
         with open_bytes(self.path) as stream:
@@ -117,18 +118,19 @@ class JsonlReader(Reader):
                     piece = piece.partition(b"\n")[2]
                     line, lines, skip = line + 1, lines - 1, False
                 if piece:
-                    yield piece, line, lines
+                    yield piece, lines, _lines(self.path, line)
                 line += lines
 
-    def _parts(self, piece: bytes, line: int) -> Iterator[tuple[bytes, int, int]]:
-        """Cut a large piece, which begins at a line, into pieces to decode."""
+    def _parts(self, piece: bytes, place: Place) -> Iterator[Piece]:
+        """Cut a large piece into pieces to decode."""
+        done = 0
         for part in pieces(io.BytesIO(piece), self.path, PIECE_BYTES):
             lines = _count(part)
-            yield part, line, lines
-            line += lines
+            yield part, lines, _after(place, done)
+            done += lines
 
     def _decode(
-        self, piece: bytes, line: int, lines: int, report: OnDefect
+        self, piece: bytes, lines: int, place: Place, report: OnDefect
     ) -> Iterator[tuple[Sequence[Sample], Place]]:
         try:
             samples = _DECODER.decode_lines(piece)
@@ -138,26 +140,30 @@ class JsonlReader(Reader):
         except (*UNDECODABLE, DataError):
             samples = []
         if len(samples) == lines:
-            yield samples, _lines(self.path, line)
+            yield samples, place
             return
-        texts = piece.split(b"\n")
-        for offset, text in enumerate(texts):
-            if not text.strip():
-                continue
-            place = _lines(self.path, line + offset)
+        for i, text in enumerate(piece.removesuffix(b"\n").split(b"\n")):
             # The last line of a piece ends in a line end, unless the file is cut off there.
-            cut = offset == len(texts) - 1
+            cut = i == lines - 1 and not piece.endswith(b"\n")
             try:
-                sample = decode_one(text, place(0), cut=cut)
-                refuse_repeated(text, place(0))
+                sample = self._decode_line(text, place(i), cut)
             except DataError as error:
                 if not (cut and self.options.allow_truncated):
                     report(error)
                     continue
-                left_out = f"{place(0)} is cut off and was left out"
+                left_out = f"{place(i)} is cut off and was left out"
                 self.warnings.append(Remark(left_out, kind="left out"))
             else:
-                yield [sample], place
+                if sample is not None:
+                    yield [sample], _after(place, i)
+
+    def _decode_line(self, text: bytes, where: str, cut: bool) -> Sample | None:
+        """Return the sample of a line, which may be cut off; None of a blank one."""
+        if not text.strip():
+            return None
+        sample = decode_one(text, where, cut=cut)
+        refuse_repeated(text, where)
+        return sample
 
 
 def _count(piece: bytes) -> int:
@@ -166,6 +172,10 @@ def _count(piece: bytes) -> int:
 
 def _lines(path: Path, first: int) -> Place:
     return lambda i: f"{path}:{first + i}"
+
+
+def _after(place: Place, n: int) -> Place:
+    return lambda i: place(n + i)
 
 
 class _TextSample(Sample, frozen=True, kw_only=True):
