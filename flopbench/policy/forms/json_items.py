@@ -20,9 +20,8 @@ import numpy as np
 from flopbench.core.limits import DEEPEST
 from flopbench.policy.forms.raw import BOM, read_some
 
-_OPENS, _CLOSES, _COMMA, _QUOTE, _LINE_END = 1, 255, 2, 4, 8
+_OPENS, _CLOSES, _COMMA, _QUOTE = 1, 255, 2, 4
 _SIGNS = {"[": _OPENS, "{": _OPENS, "]": _CLOSES, "}": _CLOSES, ",": _COMMA, '"': _QUOTE}
-_SIGNS |= {"\n": _LINE_END, "\r": _LINE_END}
 _KINDS = bytes(_SIGNS.get(chr(byte), 0) for byte in range(256))
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _BLANKS = b" \t\r\n"
@@ -41,7 +40,8 @@ class Items:
 
     Attributes:
         text: of the items, with commas between them.
-        lines: each item on a line, without the line ends within it and the blanks around them.
+        lines: each item on a line; a line end within an item is a carriage return there, which
+            JSON allows and forbids alike.
         n: how many.
         first: number of the first one, from 0.
         line: on which the text begins.
@@ -71,11 +71,7 @@ class _Commas:
         self._depth, self._in_string, self._escaped = 0, False, False
 
     def find(self, block: bytes) -> tuple[Any, int]:
-        """Return where they are, and where the items end, -1 if not in this block.
-
-        Raises:
-            Malformed: a line ends within a string, or brackets are too deep.
-        """
+        """Return where they are, and where the items end, -1 if not in this block."""
         if self._escaped:
             block = b" " + block[1:]
         if b"\\" in block:
@@ -88,11 +84,10 @@ class _Commas:
         in_string = np.cumsum(quotes, dtype=np.uint8) + np.uint8(self._in_string) & 1
         self._in_string = bool(in_string[-1]) if len(at) else self._in_string
         outside = ~(quotes | in_string.view(bool))
-        broken = kinds[~outside].max(initial=0) == _LINE_END
         at, kinds = at[outside], kinds[outside]
         steps = np.where(kinds & 1, kinds, 0).view(np.int8)
         depth = self._depth + np.cumsum(steps, dtype=np.int32)
-        if broken or depth.max(initial=0) > DEEPEST:
+        if depth.max(initial=0) > DEEPEST:
             raise Malformed
         self._depth = int(depth[-1]) if len(at) else self._depth
         found = at[(kinds == _COMMA) & (depth == 0)]
@@ -189,8 +184,8 @@ class Document:
                 raise Malformed
             return None, True
         bounds = pairwise((-1, *commas.tolist(), stop))
-        lines = b"".join([_on_a_line(text[a + 1 : b]) for a, b in bounds])
-        n = len(commas) + 1
+        each = [text[a + 1 : b].strip(_BLANKS).replace(b"\n", b"\r") + b"\n" for a, b in bounds]
+        lines, n = b"".join(each), len(each)
         return Items(text=text, lines=lines, n=n, first=first, line=line, commas=commas), end >= 0
 
     def _take(self, n: int) -> bytes:
@@ -209,7 +204,3 @@ class Document:
         if not part:
             raise Malformed
         return part
-
-
-def _on_a_line(item: bytes) -> bytes:
-    return b"".join([line.strip(_BLANKS) for line in item.splitlines()]) + b"\n"

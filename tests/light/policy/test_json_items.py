@@ -34,6 +34,7 @@ LAYOUTS = {
     "indented": json.dumps(ITEMS, indent=2),
     "an item a line": "[\n" + ",\n".join(map(json.dumps, ITEMS)) + "\n]\n",
     "commas in front": "[\r\n  " + "\r\n, ".join(map(json.dumps, ITEMS)) + "]",
+    "objects within": '[{"id": 1}, {"id": 2, "x": [{"i": 1}, {"i": 2}]}, {"id": "}, {"}, {"id": 3}]',
     "empty": " [ \n ] ",
 }
 
@@ -78,9 +79,11 @@ def decode_items(text: str, size: int) -> None:
             json.loads(line)
 
 
-@pytest.mark.parametrize("text", ["[1,", "[1", '["a, 2]', "[{]}", "[1, 2,]", "[,1]", "[" * 300])
+@pytest.mark.parametrize(
+    "text", ["[1,", "[1", '["a, 2]', "[{]}", "[1, 2,]", "[,1]", "[1\n2]", '["a\n"]', "[" * 300]
+)
 def test_what_has_no_end_is_malformed(text: str) -> None:
-    """An end that is missing, an item that is missing; more brackets than any item has."""
+    """An end or an item that is missing, a line end within a text, too many brackets."""
     for size in (1, 1 << 20):
         with pytest.raises((Malformed, ValueError)):
             decode_items(text, size)
@@ -97,29 +100,29 @@ def document_of(samples: list[str], *, header_first: bool, between: str) -> str:
 def test_a_document_counts_as_its_lines_do(
     tmp_path: Path, header_first: bool, between: str
 ) -> None:
-    """Header in front or behind, 40,000 samples in several pieces: 3 frames, 2 decisions each."""
+    """Header in front or behind, 20,000 samples in several pieces: 3 frames, 2 decisions each."""
     samples = [
-        f'{{"id": "v{n}", "labels": [{n % 7}], "actions": [0, 1, 1]}}' for n in range(40_000)
+        f'{{"id": "v{n}", "labels": [{n % 7}], "actions": [0, 1, 1]}}' for n in range(20_000)
     ]
     path = tmp_path / "run.json"
     path.write_text(document_of(samples, header_first=header_first, between=between))
     (tmp_path / "run.jsonl").write_text("\n".join([json.dumps(HEADER), *samples]) + "\n")
     one, other = (count_log(open_log([tmp_path / f"run.{form}"])) for form in ("json", "jsonl"))
-    assert list(one.totals().frames) == [40_000, 80_000]
-    assert list(one.totals().decisions) == [40_000, 40_000]
+    assert list(one.totals().frames) == [20_000, 40_000]
+    assert list(one.totals().decisions) == [20_000, 20_000]
     assert (one.label_codes == other.label_codes).all()
     assert one.first_ids == other.first_ids
 
 
 def test_each_defect_has_its_place(tmp_path: Path) -> None:
     """By line and number, deep in the file; what follows is checked, too."""
-    samples = [f'{{"id": "v{n}",\n "actions": [0, 1, 1]}}' for n in range(30_000)]
-    samples[20_000] = '{"id": "x",\n "actions": [0, 5, 1]}'
-    samples[29_000] = '{"id": "y",\n "action": [0, 1, 1]}'
+    samples = [f'{{"id": "v{n}",\n "actions": [0, 1, 1]}}' for n in range(15_000)]
+    samples[10_000] = '{"id": "x",\n "actions": [0, 5, 1]}'
+    samples[14_000] = '{"id": "y",\n "action": [0, 1, 1]}'
     path = tmp_path / "run.json"
     path.write_text(document_of(samples, header_first=True, between=",\n"))
     defects, _, _ = check_log(open_log([path]))
     assert [str(defect).partition(":")[2].partition("\n")[0] for defect in defects] == [
-        "40001, sample 20001: actions[1] is 5, but this log has ids 0 to 1",
-        "58001, sample 29001: unknown field 'action'",
+        "20001, sample 10001: actions[1] is 5, but this log has ids 0 to 1",
+        "28001, sample 14001: unknown field 'action'",
     ]
