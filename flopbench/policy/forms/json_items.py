@@ -26,6 +26,7 @@ _KINDS = bytes(_SIGNS.get(chr(byte), 0) for byte in range(256))
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _BLANKS = b" \t\r\n"
 _JOINT = re.compile(rb'[ \t\r\n]*\{[^{}]*(\}[ \t\r\n]*,[ \t\r\n]*(\{"\w))')
+_SOLID = re.compile(rb"[^ \t\r\n]")
 _REST = re.compile(rb"\s*\S")
 _VALUE = json.JSONDecoder()
 
@@ -60,8 +61,8 @@ class Items:
         if self.commas is None:
             self.commas = _Commas().find(self.text)[0]
         start = int(self.commas[i - 1]) + 1 if i else 0
-        blank = len(self.text) - start - len(self.text[start:].lstrip(_BLANKS))
-        return self.line + self.text.count(b"\n", 0, start + blank)
+        begin = _SOLID.search(self.text, start)
+        return self.line + self.text.count(b"\n", 0, begin.start() if begin else start)
 
 
 class _Commas:

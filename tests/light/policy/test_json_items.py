@@ -34,7 +34,7 @@ LAYOUTS = {
     "indented": json.dumps(ITEMS, indent=2),
     "an item a line": "[\n" + ",\n".join(map(json.dumps, ITEMS)) + "\n]\n",
     "commas in front": "[\r\n  " + "\r\n, ".join(map(json.dumps, ITEMS)) + "]",
-    "objects within": '[{"id": 1}, {"id": 2, "x": [{"i": 1}, {"i": 2}]}, {"id": "}, {"}]',
+    "objects within": '[{"a": 1}, {"a": 2, "x": [{"a": 1}, {"a": 2}]}, {"id": "}, {"}, {"a": 3}]',
     "empty": " [ \n ] ",
 }
 
