@@ -309,15 +309,8 @@ def _run(
             clusters = clusters_of(counts, choices.cluster)
         warnings += signs_of_clusters(counts, costs) if clusters is None else clusters.remarks
         drawn = None if clusters is None else clusters.drawn
-    ci95 = interval_of_costs(
-        counts,
-        prices,
-        rule,
-        costs,
-        clusters=drawn,
-        resamples=choices.resamples,
-        seed=choices.seed,
-    )
+    terms = {"resamples": choices.resamples, "seed": choices.seed}
+    ci95 = interval_of_costs(counts, prices, rule, costs, clusters=drawn, **terms)
     groups: tuple[Group, ...] = ()
     group_note = ""
     if choices.by is not None:
@@ -330,8 +323,7 @@ def _run(
             by=choices.by,
             difficulty=choices.difficulty,
             clusters=clusters,
-            resamples=choices.resamples,
-            seed=choices.seed,
+            **terms,
         )
     return Run(
         method=method_name(counts),

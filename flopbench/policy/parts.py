@@ -120,24 +120,25 @@ class Rows:
 
     def _check_numbers(self, path: Path) -> None:
         """Refuse records without a name, and numbers that are none."""
-        as_double = [f"TRY_CAST({name} AS DOUBLE)" for name in NUMBERS]
-        whole = [f"{one} BETWEEN 0 AND {MOST_STEPS} AND {one} = floor({one})" for one in as_double]
+        cases = " ".join(
+            f"WHEN NOT coalesce({one} BETWEEN 0 AND {MOST_STEPS} AND {one} = floor({one}), false) "
+            f"THEN '{name}'"
+            for name, one in ((name, f"TRY_CAST({name} AS DOUBLE)") for name in NUMBERS)
+        )
         wrong = self._sql.execute(
-            f"SELECT video, {', '.join(NUMBERS)} FROM read_parquet(?) "
-            f"WHERE video IS NULL OR NOT coalesce({' AND '.join(whole)}, false) LIMIT 1",
+            f"SELECT CASE WHEN video IS NULL THEN 'video' {cases} END AS wrong, "
+            f"video, {', '.join(NUMBERS)} FROM read_parquet(?) WHERE wrong IS NOT NULL LIMIT 1",
             [duckdb_path(path)],
-        ).fetchall()
-        if not wrong:
-            return
-        ((video, *numbers),) = wrong
-        if video is None:
-            raise DataError(f"{path}: video: is missing")
-        for name, value in zip(NUMBERS, numbers, strict=True):
-            if not (isinstance(value, (int, float)) and value in range(MOST_STEPS + 1)):
-                raise DataError(
-                    f"{path}, {video!r}: {name}: is {shown_value(value)} where 0 to "
-                    f"{MOST_STEPS} was expected"
-                )
+        ).fetchone()
+        if wrong is not None:
+            name, *values = wrong
+            found = dict(zip(("video", *NUMBERS), values, strict=True))
+            if name == "video":
+                raise DataError(f"{path}: video: is missing")
+            raise DataError(
+                f"{path}, {found['video']!r}: {name}: is {shown_value(found[name])} where 0 to "
+                f"{MOST_STEPS} was expected"
+            )
 
     def _view(self, number: int, order: str = "") -> None:
         """Name the rows of a part ``partN``, with their numbers and where a record begins."""
@@ -182,12 +183,9 @@ class Rows:
         found: list[tuple[str, str | None]] = []
         for number in np.unique(self.part[rows]).tolist():
             own = self.line[rows[self.part[rows] == number]]
-            query = (
-                f"SELECT line, video, view FROM part{number} WHERE first AND line BETWEEN ? AND ?"
-            )
-            known = self._sql.execute(query, [int(own[0]), int(own[-1])]).fetchall()
-            wanted = set(own.tolist())
-            found += [(video, view) for line, video, view in sorted(known) if line in wanted]
+            self._sql.register("wanted", {"line": own})
+            query = f"SELECT video, view FROM part{number} JOIN wanted USING (line) ORDER BY line"
+            found += self._sql.execute(query).fetchall()
         return found
 
     def name(self, record: int) -> str:
