@@ -22,7 +22,8 @@ and ``several labels``. In the header, ``steps`` is the length that all samples 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,18 +168,17 @@ def merge_sums(parts: Sequence[Part], connection: Any) -> SumCounts:
     warnings = [NO_REPEATS, *about.warnings] if len(parts) > 1 else about.warnings
     odd = odd_runs_remark(about.odd_runs, about.first_odd_run)
 
-    def made(label: Any, inner: Iterable[Any] = ()) -> SumCounts:
-        return SumCounts(
-            plan=plan,
-            sums=found[label],
-            exits=any(name.startswith("exit:") for name, _ in found[None]),
-            own_spans=about.own_spans,
-            labels={one: made(one) for one in inner},
-            warnings=(*map(Remark, warnings), *odd),
-            source=Source(about.sources[0], len(about.sources) - 1),
-        )
-
-    return made(None, sorted_labels(found.keys() - {None}))
+    sums = found.pop(None)
+    whole = SumCounts(
+        plan=plan,
+        sums=sums,
+        exits=any(name.startswith("exit:") for name, _ in sums),
+        own_spans=about.own_spans,
+        warnings=(*map(Remark, warnings), *odd),
+        source=Source(about.sources[0], len(about.sources) - 1),
+    )
+    labels = {label: replace(whole, sums=found[label]) for label in sorted_labels(found)}
+    return replace(whole, labels=labels)
 
 
 def _read(part: Part, plan: Plan, connection: Any) -> dict[Any, dict[tuple[str, str], int]]:
