@@ -13,7 +13,7 @@ from flopbench.estimate.clusters import Clusters
 from flopbench.estimate.difficulty import difficulty_groups
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.prices import PriceList
-from flopbench.estimate.spread import interval_of_costs
+from flopbench.estimate.spread import interval_of_costs, unit_costs
 from flopbench.policy.counts import LogCounts, SumCounts, WithoutRecords, label_name
 
 SMALLEST_LIMIT = 1000
@@ -53,7 +53,7 @@ def groups_of(
     if isinstance(counts, LogCounts):
         costs = video_costs(counts, prices, rule)
     elif isinstance(counts, SumCounts) and by == "class":
-        costs = None
+        costs = unit_costs(counts, prices, rule)
     else:
         samples = counts.plan.words.samples
         raise InputError(f"{counts.what} has no {samples}: --by {by} cannot apply")

@@ -8,7 +8,7 @@ which are exact fractions of whole numbers, from the records of a log as from su
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -42,7 +42,7 @@ def interval_of_costs(
         counts: of a log.
         prices: of its components.
         rule: which decisions are charged.
-        costs_macs: (videos,) what each video of records costs.
+        costs_macs: (videos,) what each video of records costs; of sums, ``unit_costs`` if known.
         videos: (k,) the numbers of those that are meant; None for all.
         clusters: (k,) the cluster of each, for ``interval``, as the others.
 
@@ -51,7 +51,7 @@ def interval_of_costs(
     """
     found: Moments | None = None
     if isinstance(counts, SumCounts):
-        found = moments_of_sums(counts, prices, rule)
+        found = moments_of_sums(counts, costs_macs or unit_costs(counts, prices, rule))
     elif isinstance(counts, LogCounts):
         own = costs_macs if videos is None else costs_macs[videos]
         if clusters is None and len(own) > largest and resamples:
@@ -65,15 +65,24 @@ def interval_of_costs(
     return normal_limit(float(whole / n), float(variance / n), seed)
 
 
-def moments_of_sums(counts: SumCounts, prices: PriceList, rule: Rule) -> Moments:
+def unit_costs(counts: SumCounts, prices: PriceList, rule: Rule) -> dict[str, Fraction]:
+    """Return what one of each amount costs in MACs, without those that cost nothing."""
+
+    def cost(one: str) -> Fraction:
+        totals = counts.totals(lambda other: int(other == one))
+        return whole_macs(charge_items(totals, counts.plan, rule), prices)
+
+    return {one: macs for one in {one for one, _ in counts.sums} if (macs := cost(one))}
+
+
+def moments_of_sums(counts: SumCounts, units: Mapping[str, Fraction]) -> Moments:
     """Return them for sums."""
-
-    def cost(sum_of: Callable[[str], Any]) -> Fraction:
-        return whole_macs(charge_items(counts.totals(sum_of), counts.plan, rule), prices)
-
-    # A cost is a sum of amounts × prices, and so is the sum of its products with any amount.
-    squares = cost(lambda one: cost(lambda other: counts.sum_of(one, other)))
-    return counts.videos, cost(counts.sum_of), squares
+    whole = sum((macs * counts.sum_of(one) for one, macs in units.items()), Fraction(0))
+    squares = Fraction(0)
+    for (one, other), total in counts.sums.items():
+        if one in units and other in units:
+            squares += units[one] * units[other] * total
+    return counts.sum_of("video"), whole, squares
 
 
 def moments_of_records(

@@ -292,17 +292,12 @@ class SumCounts(WithoutRecords):
     own_spans: bool
     labels: Mapping[Any, SumCounts] = field(default_factory=dict)
 
-    @property
-    def videos(self) -> int:
-        """How many videos there are."""
-        return self.sum_of("video")
-
-    def sum_of(self, amount: str, times: str = "video") -> int:
-        """Return the sum of an amount over the videos, or of its product with another."""
-        return self.sums.get((amount, times), 0)
+    def sum_of(self, amount: str) -> int:
+        """Return the sum of an amount over the videos."""
+        return self.sums.get((amount, "video"), 0)
 
     def totals(self, sum_of: Callable[[str], Any] | None = None) -> Totals:
-        """Return what the records would add up to, or what another sum of each amount does."""
+        """Return what the records would add up to; ``sum_of`` has other sums of each amount."""
         of, plan = sum_of or self.sum_of, self.plan
         names = [plan.action_label(i) for i in range(len(plan.actions))]
         return Totals(
