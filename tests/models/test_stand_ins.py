@@ -16,12 +16,18 @@ from flopbench.models.build import kernels, stand_ins
 # The published 300,774,272 MACs at 224 px: convolutions, 49 times fewer here, and 1280 x 1000.
 COUNTS = """
 import sys, torch
+from importlib.util import find_spec
 before, finders = set(sys.modules), list(sys.meta_path)
 from flopbench import profile
 assert profile("mobilenet_v2@32", counters=["thop", "torch"])[0].dense_macs == 6112128 + 1280000
 loaded = set(sys.modules) - before
-assert not loaded & {"torch._dynamo", "sympy", "torch._inductor"}, loaded
+from torch.utils import flop_counter
+assert not loaded & {"torch._dynamo", "sympy", "torch._inductor", "triton"}, loaded
 assert sys.meta_path == finders
+if find_spec("triton") and hasattr(flop_counter, "_JITFunction"):
+    assert not isinstance(profile, flop_counter._JITFunction)
+    from triton.runtime.jit import JITFunction
+    assert isinstance(JITFunction.__new__(JITFunction), flop_counter._JITFunction)
 assert "getattr" not in vars(torch._compile)
 from flopbench.core import stopping
 from torch.jit import _get_trace_graph
@@ -42,8 +48,8 @@ assert twice(torch.ones(1)).item() == 2
 """
 
 
-def test_a_count_imports_neither_dynamo_nor_sympy() -> None:
-    """Both are the real ones afterwards, and what torchvision asks later is answered by dynamo."""
+def test_a_count_imports_neither_dynamo_nor_sympy_nor_triton() -> None:
+    """They are the real ones afterwards, and what torchvision asks later is answered by dynamo."""
     done = subprocess.run([sys.executable, "-c", COUNTS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

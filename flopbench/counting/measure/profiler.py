@@ -34,6 +34,7 @@ from flopbench.models.build.hints import hint_of
 from flopbench.models.build.kept_integers import KeptIntegers
 from flopbench.models.build.kernels import quick_convolutions, quick_shapes
 from flopbench.models.build.memory import is_out_of_memory
+from flopbench.models.build.stand_ins import import_flop_counter
 from flopbench.models.spec import ModelSpec
 
 DRAW_NOTE = f"{FOR_ONE_DRAW}: the forward pass draws random numbers, seed 0"
@@ -126,6 +127,7 @@ def _profile(
 def _load(info: CounterInfo) -> Counter | str:
     """Return a counter, or why it cannot be loaded."""
     module, _, name = info.target.partition(":")
+    import_flop_counter()
     try:
         counter: Counter = getattr(import_module(module), name)()
     except (Exception, SystemExit) as error:

@@ -1,7 +1,8 @@
 """What stands in for modules that take seconds to import, where only an answer of theirs is asked.
 
-torchvision asks dynamo, and torch's shape rules ask the module of symbolic shapes, which brings
-sympy. Whoever asks more gets the real module, and nothing is left of a stand-in after its block.
+torchvision asks dynamo, torch's shape rules ask the module of symbolic shapes, which brings sympy,
+and its FlopCounterMode asks triton for a class. Whoever asks more gets the real module, and no
+stand-in is a module any more after its block.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from functools import partial
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 _DYNAMO = "torch._dynamo"
 _ASKS_DYNAMO = "torchvision.ops.roi_align"
 _SYMBOLIC = "torch.fx.experimental.symbolic_shapes"
+_TRITON = ("triton", "triton.runtime", "triton.runtime.jit")
 
 
 def _itself(value: int) -> int:
@@ -97,6 +100,26 @@ def _in_place(stand_ins: dict[str, ModuleType]) -> Iterator[None]:
         for name, module in stand_ins.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
+
+
+class _KindOfKernel(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        real = vars(sys.modules.get(_TRITON[-1], object)).get("JITFunction")
+        return real not in (None, cls) and isinstance(value, real)
+
+
+class _JITFunction(metaclass=_KindOfKernel):
+    """Has the instances of triton's class of this name: none before triton is imported."""
+
+
+def import_flop_counter() -> None:
+    """Import FlopCounterMode's module without triton, whose kernels it tells from operators."""
+    if "triton" in sys.modules or find_spec("triton") is None:
+        return
+    stand_ins = {name: ModuleType(name) for name in _TRITON}
+    vars(stand_ins[_TRITON[-1]])["JITFunction"] = _JITFunction
+    with _in_place(stand_ins):
+        import_module("torch.utils.flop_counter")
 
 
 @contextmanager
