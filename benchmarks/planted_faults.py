@@ -1060,6 +1060,20 @@ FAULTS = (
     ),
     # --- present
     Fault(
+        "a segment of a stacked bar begins at 0",
+        "flopbench/present/draw/parts.py",
+        "            start += length",
+        "            start = 0.0",
+        ("tests/present/test_plot_counters.py",),
+    ),
+    Fault(
+        "frames without a size are as large as any",
+        "flopbench/present/figures/frames/media.py",
+        "(MOST_PX if size else SIZE_UNKNOWN_PX)",
+        "MOST_PX",
+        ("tests/present/test_plot_frames.py::test_images_have_a_limited_size",),
+    ),
+    Fault(
         "names of points do not move apart",
         "flopbench/present/draw/legend.py",
         "while blocks and blocks[-1][0] > mean:",

@@ -29,8 +29,18 @@ from flopbench.present.draw.kinds.frames import FILLED, frames_drawing
 from flopbench.present.draw.style import paper_style
 from flopbench.present.draw.text import drawn_width_in, fitting_line
 from flopbench.present.figures.frames.figure import Frames, frames
+from flopbench.present.figures.frames.media import shaped
 
 frames_of = frames.make
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(None, (112, 224)), ((2048, 1024), (1024, 512)), ((7, 9), (7, 9))]
+)
+def test_images_have_a_limited_size(size: tuple[int, int] | None, shown: tuple[int, int]) -> None:
+    """Of 448 x 896 px: 224 on the longer side without a size, at most 1,024 with one."""
+    assert shaped(np.zeros((448, 896, 3), np.uint8), size).shape == (*shown, 3)
+
 
 SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
 PUBLISHED = Choices(counter="published")

@@ -26,11 +26,13 @@ from replay_clock import (  # noqa: E402
 )
 
 from flopbench.core.errors import DataError, InputError  # noqa: E402
+from flopbench.core.units import milliseconds  # noqa: E402
 from flopbench.estimate.runs import run_of_log  # noqa: E402
 from flopbench.replay.against import Prices, against  # noqa: E402
 from flopbench.replay.by_mode import predict_mode  # noqa: E402
 from flopbench.replay.calibration import calibrate  # noqa: E402
 from flopbench.replay.overheads import Overheads, load_overheads, overheads_of  # noqa: E402
+from flopbench.replay.prediction_text import overheads_tables  # noqa: E402
 from flopbench.replay.records import MODES, Replay  # noqa: E402
 from flopbench.replay.run import replay_of_log  # noqa: E402
 from flopbench.timing.file import TimingFile  # noqa: E402
@@ -101,6 +103,17 @@ def test_overheads_by_hand(overheads: Overheads) -> None:
     assert own.per_fragment.repeat_s == pytest.approx((SWITCH_S, SWITCH_S))
     assert (own.per_decision.times, own.per_fragment.times) == (13, 8)
     assert own.per_decision.device_s is None
+    grid = overheads_tables(overheads).grids["overheads"]
+    online = dict(zip((column.title for column in grid.columns), grid.rows[0], strict=True))
+    assert online == {
+        "mode": "online",
+        "ms per decision": milliseconds(READ_S),
+        "repeat per decision": f"{milliseconds(READ_S)} to {milliseconds(READ_S)}",
+        "times per decision": "13",
+        "ms per fragment": milliseconds(SWITCH_S),
+        "repeat per fragment": f"{milliseconds(SWITCH_S)} to {milliseconds(SWITCH_S)}",
+        "times per fragment": "8",
+    }
     # six calls of up to three items: the sizes in between that are timed
     assert {name: list(sizes) for name, sizes in overheads.runs[0].hot.items()}["policy"] == [
         "1",
