@@ -256,6 +256,20 @@ FAULTS = (
         ("tests/policy/test_policy_bad_input.py",),
     ),
     Fault(
+        "hashes of ids that two makers made are compared",
+        "flopbench/policy/engine.py",
+        "        if made_by != self._hashed_by:\n",
+        "        if False:\n",
+        ("tests/policy/test_policy_bad_input.py",),
+    ),
+    Fault(
+        "a run that ends with a decision counts as odd",
+        "flopbench/policy/kernel.py",
+        "    cut[span - 1 :] &= ~whole\n",
+        "    cut[span:] &= ~whole[1:]\n",
+        ("tests/light/policy/test_kernel.py",),
+    ),
+    Fault(
         "a question on sizes imports sympy",
         "flopbench/models/build/kernels.py",
         "        plain_numbers(),\n",

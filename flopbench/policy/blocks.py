@@ -28,6 +28,9 @@ COLUMNS = ("prediction", "scores", "frames", "latency_ms", "extra")
 MOST_NAMES = 4096
 """So many names of a log's first samples are always kept: they show what its ids are made of."""
 
+NAMES, DUCKDB = "policy/names.py", "DuckDB"
+"""What makes hashes of names."""
+
 IDS = "id"
 """Among the requested columns: put real names into ``Block.ids``, which a decoder may omit."""
 
@@ -52,6 +55,7 @@ class Block:
         columns: name -> (n,) values of the requested further fields; scores may be an array
             (n, classes).
         hashes: (n,) of id and view, where the decoder made them; ids may then be stand-ins.
+        hashed_by: what made these hashes; only such as one made can be compared.
         first_ids: names of a log's first samples, where ids are stand-ins.
     """
 
@@ -69,6 +73,7 @@ class Block:
     label_lengths: Any = None
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
     hashes: Any = None
+    hashed_by: str = NAMES
     first_ids: Sequence[str] = ()
 
     @property

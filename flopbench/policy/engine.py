@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from flopbench.core.errors import Remark, near_match
-from flopbench.policy.blocks import MOST_NAMES, Block, says
+from flopbench.policy.blocks import MOST_NAMES, NAMES, Block, says
 from flopbench.policy.counts import LogCounts, Source, objects
+from flopbench.policy.forms.base import NeedsExactReader
 from flopbench.policy.kernel import Tally, tally
 from flopbench.policy.names import hashes_of
 from flopbench.policy.plan import Plan
@@ -44,6 +45,7 @@ class Gatherer:
         self.records = 0
         self._ids: list[str] | None = [] if keep_ids else None
         self._first_ids: list[str] = []
+        self._hashed_by = ""
         self._labels: dict[Any, int] = {}
         names = plan.header.class_names or ()
         self._classes = {name: at for at, name in reversed([*enumerate(names)])}
@@ -68,7 +70,7 @@ class Gatherer:
         same = result.decisions is result.frames
         part = {
             "video": self._video_numbers(block),
-            "hashes": _hashes(block),
+            "hashes": self._hashes(block),
             "frames": _narrow(result.frames),
             "decisions": None if same else _narrow(result.decisions),
             "steps": _narrow(result.steps),
@@ -102,6 +104,23 @@ class Gatherer:
         if known is None:
             return None
         return np.array([known.setdefault(name, len(known)) for name in block.ids], np.int64)
+
+    def _hashes(self, block: Block) -> Any:
+        """Return (n,) hashes of the records' names.
+
+        Raises:
+            NeedsExactReader: they cannot be compared with those of earlier blocks.
+        """
+        made_by = NAMES if block.hashes is None else block.hashed_by
+        self._hashed_by = self._hashed_by or made_by
+        if made_by != self._hashed_by:
+            raise NeedsExactReader
+        if block.hashes is not None:
+            return block.hashes
+        if block.views is None:
+            return hashes_of(block.ids)
+        keys = zip(block.ids, block.views, strict=True)
+        return np.fromiter(map(hash, keys), np.int64, block.size)
 
     def _check_lengths(self, block: Block, result: Tally) -> None:
         if self._plan.steps_may_vary:
@@ -227,19 +246,10 @@ def odd_runs_remark(number: int, first: str) -> tuple[Remark, ...]:
     )
 
 
-def _hashes(block: Block) -> Any:
-    if block.hashes is not None:
-        return block.hashes
-    if block.views is None:
-        return hashes_of(block.ids)
-    keys = zip(block.ids, block.views, strict=True)
-    return np.fromiter(map(hash, keys), np.int64, block.size)
-
-
 def _narrow(values: Any) -> Any:
     """Return counts in the smallest unsigned type that holds them."""
     largest = values.max() if values.size else 0
     for kind in (np.uint8, np.uint16, np.uint32):
         if largest <= np.iinfo(kind).max:
-            return values.astype(kind)
-    return values.astype(np.uint64)
+            return values.astype(kind, copy=False)
+    return values.astype(np.uint64, copy=False)

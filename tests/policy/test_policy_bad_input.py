@@ -574,6 +574,20 @@ def _plain(values: Any) -> Any:
     return values.tolist() if isinstance(values, np.ndarray) else list(values or ())
 
 
+def test_an_id_is_found_again_in_a_shard_that_is_read_another_way(tmp_path: Path) -> None:
+    """Labels as JSON text take the exact way; the other shard has no labels."""
+    parquet(tmp_path, GOOD, name="run.rank0.parquet")
+    for name, found in (("b", None), ("a", "id: 'a' already appeared at")):
+        select = f"{GOOD}, '[\"x\", 1]' AS labels_json".replace("'a'", f"'{name}'")
+        parquet(tmp_path, select, name="run.rank1.parquet")
+        log = open_log([tmp_path / "run.rank*.parquet"])
+        if found is None:
+            assert count_log(log).records == 2
+        else:
+            with pytest.raises(DataError, match=found):
+                count_log(log)
+
+
 def test_a_parquet_file_with_brackets_in_its_name_is_itself(tmp_path: Path) -> None:
     """DuckDB would also read other files that the name matches as a pattern."""
     path = parquet(tmp_path, f"{GOOD} UNION ALL SELECT 'b', [0, 0, 0, 0]", name="run[1]?.parquet")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.policy.blocks import Block, Place
+from flopbench.policy.blocks import DUCKDB, Block, Place
 from flopbench.policy.forms.base import NeedsExactReader
 from flopbench.policy.forms.raw import (
     duckdb_path,
@@ -180,7 +180,8 @@ def _block(place: Place, columns: list[Any], starts: Any, names: list[str], row:
     return Block(
         place=lambda i: place(row + int(starts[i])),
         ids=range(n),  # type: ignore[arg-type]
-        hashes=hashes[starts].astype(np.int64),
+        hashes=hashes[starts].view(np.int64),
+        hashed_by=DUCKDB,
         codes=codes.astype(np.int64),
         lengths=lengths,
         labels=() if labels is None else labels,

@@ -1,8 +1,8 @@
 """Reads Parquet logs of the common columns as arrays: the fast way, without an object a decision.
 
-DuckDB decodes, and numpy reads its Arrow arrays (nanoarrow) in place. A column that nobody needs is
-read only where its type leaves room for a defect. What only the exact reader can decide, such as a
-list with a gap, is left to it.
+DuckDB decodes and hashes ids, and numpy reads its Arrow arrays (nanoarrow) in place. A column that
+nobody needs is read only where its type leaves room for a defect. What only the exact reader can
+decide, such as a list with a gap, is left to it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import msgspec
 import numpy as np
 
 from flopbench.policy.blocks import (
+    DUCKDB,
     IDS,
     LARGEST_CODE,
+    MOST_NAMES,
     Block,
     Place,
     Say,
@@ -26,7 +28,6 @@ from flopbench.policy.blocks import (
     says_item,
 )
 from flopbench.policy.forms.base import NeedsExactReader
-from flopbench.policy.names import WORD, hashes_in
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect
 
@@ -49,7 +50,7 @@ _TYPES = {
     "extra_json": _TEXT,
 }
 """Column -> the types with which it takes the fast way; with any other column, none does."""
-_COUNTED = ("id", "actions", "labels", "steps", "exit", "view", "extra_json")
+_COUNTED = ("actions", "labels", "steps", "exit", "view", "extra_json")
 """Columns that are always read: counts need them, or their text may be defective."""
 _CARRIED = {"scores", "prediction", "extra"}
 """Further fields that a block can carry."""
@@ -62,16 +63,15 @@ class FastColumns:
 
     Attributes:
         plan: what the decisions can be.
-        types: column -> SQL type.
         wanted: the fields that blocks carry.
-        read: the columns that are read.
+        read: column -> SQL of the columns that are read; ``whole`` has no value where a list that
+            is not read has a gap.
         named: whether blocks have all names.
     """
 
     plan: Plan
-    types: dict[str, str]
     wanted: list[str]
-    read: list[str]
+    read: dict[str, str]
     named: bool
 
     @classmethod
@@ -83,34 +83,37 @@ class FastColumns:
         further = [name for name in wanted if name != IDS]
         if not _CARRIED.issuperset(further):
             return None
-        read = dict.fromkeys(name for name in (*_COUNTED, *further) if name in types)
         named = IDS in wanted or "view" in types
-        return cls(plan=plan, types=types, wanted=further, read=list(read), named=named)
+        read = {name: name for name in (*_COUNTED, *further) if name in types}
+        read["hash"] = "CASE WHEN id IS NOT NULL THEN hash(id) END"
+        read["id"] = "id" if named else f"CASE WHEN file_row_number < {MOST_NAMES} THEN id END"
+        if lists := [name for name in ("scores", "frames") if name in types and name not in read]:
+            gaps = (f"coalesce(len({name}) <> list_count({name}), false)" for name in lists)
+            read["whole"] = f"CASE WHEN NOT ({' OR '.join(gaps)}) THEN true END"
+        return cls(plan=plan, wanted=further, read=read, named=named)
 
     def query(self) -> str:
-        """Return the query: whether a list that is not read has gaps, and the columns that are."""
-        lists = [name for name in ("scores", "frames") if name in self.types.keys() - self.read]
-        gaps = " OR ".join(f"coalesce(len({name}) <> list_count({name}), false)" for name in lists)
-        return f"SELECT {', '.join((gaps or 'false', *self.read))} FROM read_parquet(?)"
+        """Return the query."""
+        columns = ", ".join(self.read.values())
+        return f"SELECT {columns} FROM read_parquet(?, file_row_number = true)"
 
-    def block(self, batch: Any, place: Place, report: OnDefect, named: int) -> Block:
-        """Turn a batch of Arrow arrays into a block, ``named`` of its names among ``first_ids``.
+    def block(self, batch: Any, place: Place, report: OnDefect, first: int) -> Block:
+        """Turn a batch of Arrow arrays into a block; ``first`` is the number of its first row.
 
         Raises:
             NeedsExactReader: something is wrong that only that reader can name.
         """
         n, say = len(batch), says(place, report)
-        gaps, *arrays = batch.iter_children()
-        if _bits(gaps.buffer(1), gaps.offset, gaps.offset + n).any():
+        fields = dict(zip(self.read, batch.iter_children(), strict=True))
+        if "whole" in fields and _gaps(fields["whole"], 0, n):
             raise NeedsExactReader
-        fields = dict(zip(self.read, arrays, strict=True))
-        for i in np.flatnonzero(nulls(fields["id"], 0, n)):
-            say(int(i), "id: is missing")
+        for i in _gaps(fields["hash"], 0, n):
+            say(i, "id: is missing")
         codes, lengths = _lists(fields["actions"], n, "actions", say)
         codes = checked_ids(codes, self.plan.size(""), says_item(say, lengths, "actions"))
         if not lengths.all() and "exit" not in fields:
-            for i in np.flatnonzero(nulls(fields["actions"], 0, n)):
-                say(int(i), "actions: is missing: nothing to count")
+            for i in _gaps(fields["actions"], 0, n):
+                say(i, "actions: is missing: nothing to count")
         labels: Any = ()
         label_lengths = None
         if "labels" in fields:
@@ -118,11 +121,12 @@ class FastColumns:
         views = _values(fields["view"], n) if "view" in fields else None
         if views is not None and views.count(None) == n:
             views = None
-        names = _texts(fields["id"], n if self.named else min(n, named))
+        names = _texts(fields["id"], n if self.named else min(n, max(0, MOST_NAMES - first)))
         return Block(
             place=place,
             ids=names if self.named else range(n),  # type: ignore[arg-type]
-            hashes=_hashes(fields["id"], n) if views is None else None,
+            hashes=_numbers(fields["hash"], n).view(np.int64).copy() if views is None else None,
+            hashed_by=DUCKDB,
             codes=codes,
             lengths=lengths,
             steps=_integers(fields.get("steps"), n, LARGEST_CODE, "steps", say),
@@ -148,12 +152,14 @@ class FastColumns:
 def _scores(array: Any, n: int) -> Any:
     """Return (n, classes) float64 where all rows are alike, else n lists or None."""
     numbers, lengths = _lists(array, n, "scores", _leave)
-    missing = nulls(array, 0, n)
-    if lengths[0] and (lengths == lengths[0]).all() and not missing.any():
+    missing = _gaps(array, 0, n)
+    if lengths[0] and (lengths == lengths[0]).all() and not missing:
         return numbers.reshape(n, -1).astype(np.float64)
     ends, flat = np.cumsum(lengths).tolist(), numbers.tolist()
-    rows = zip(missing.tolist(), ends, lengths.tolist(), strict=True)
-    return [None if gone else flat[end - length : end] for gone, end, length in rows]
+    rows = [flat[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
+    for i in missing:
+        rows[i] = None
+    return rows
 
 
 def _extra(array: Any, n: int) -> list[Any]:
@@ -168,8 +174,8 @@ def _values(array: Any, n: int) -> list[Any]:
     """Return n whole numbers or texts, None for no value."""
     if array.n_buffers > 2:
         return _texts(array, n)
-    values: list[Any] = np.asarray(array.buffer(1))[array.offset : array.offset + n].tolist()
-    for i in np.flatnonzero(nulls(array, 0, n)).tolist():
+    values: list[Any] = _numbers(array, n).tolist()
+    for i in _gaps(array, 0, n):
         values[i] = None
     return values
 
@@ -185,46 +191,40 @@ def _texts(array: Any, n: int, start: int = 0) -> list[Any]:
         found: list[Any] = [text[a:b] for a, b in pairwise(ends)]
     else:
         found = [data[a:b].decode() for a, b in pairwise(ends)]
-    for i in np.flatnonzero(nulls(array, start, start + n)).tolist():
+    for i in _gaps(array, start, start + n):
         found[i] = None
     return found
 
 
-def _hashes(array: Any, n: int) -> Any:
-    """Return (n,) hashes of texts."""
-    ends = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
-    data = bytes(memoryview(array.buffer(2))[: ends[-1]]) + bytes(WORD)
-    return hashes_in(np.frombuffer(data, np.uint8), ends[:-1], np.diff(ends))
+def _numbers(array: Any, n: int) -> Any:
+    """Return the first n numbers of an array, with anything where it has none."""
+    return np.asarray(array.buffer(1))[array.offset : array.offset + n]
 
 
 def _leave(*_: Any) -> None:
     raise NeedsExactReader
 
 
-def _bits(buffer: Any, start: int, stop: int) -> Any:
-    """Return bits of a buffer, least significant first, as bytes of 0 and 1."""
-    packed = np.frombuffer(bytes(buffer), np.uint8)[start // 8 : -(-stop // 8)]
-    return np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + stop - start]
-
-
-def nulls(array: Any, start: int, stop: int) -> Any:
-    """Return (stop - start,) booleans: where an Arrow array has no value."""
-    validity = bytes(array.buffer(0))
+def _gaps(array: Any, start: int, stop: int) -> list[int]:
+    """Return where an Arrow array has no value, counted from ``start``."""
     begin, end = array.offset + start, array.offset + stop
-    whole = validity[begin // 8 : end // 8]
-    if not validity or (whole.count(0xFF) == len(whole) and end % 8 == 0):
-        return np.zeros(stop - start, bool)
-    return _bits(validity, begin, end) == 0
+    # A bit a value, least significant first; no bits where no value is missing.
+    packed = np.frombuffer(array.buffer(0), np.uint8)[begin // 8 : -(-end // 8)]
+    if not len(packed) or (end % 8 == 0 and packed.min() == 0xFF):
+        return []
+    bits = np.unpackbits(packed, bitorder="little")[begin % 8 :][: stop - start]
+    return np.flatnonzero(bits == 0).tolist()  # type: ignore[no-any-return]
 
 
 def _integers(array: Any, n: int, largest: int, name: str, say: Say) -> Any:
     """Return (n,) integers up to the largest, -1 for no value; None for no column or no values."""
     if array is None:
         return None
-    missing = nulls(array, 0, n)
+    missing: Any = np.zeros(n, bool)
+    missing[_gaps(array, 0, n)] = True
     if missing.all():
         return None
-    values = np.asarray(array.buffer(1))[array.offset : array.offset + n]
+    values = _numbers(array, n)
     wrong = ~missing & ((values < 0) | (values > largest))
     known = f", but this log has {largest + 1} exits"
     if name == "steps":
@@ -236,7 +236,7 @@ def _integers(array: Any, n: int, largest: int, name: str, say: Say) -> Any:
 
 def _lists(array: Any, n: int, name: str, say: Say) -> tuple[Any, Any]:
     """Return the items of a list column, flat, and (n,) lengths."""
-    offsets = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
+    offsets = _numbers(array, n + 1)
     child = array.child(0)
     start, stop = int(offsets[0]), int(offsets[-1])
     lengths = np.diff(offsets)
@@ -247,6 +247,6 @@ def _lists(array: Any, n: int, name: str, say: Say) -> tuple[Any, Any]:
     else:
         items = np.asarray(child.buffer(1))[child.offset + start : child.offset + stop]
     say_item = says_item(say, lengths, name)
-    for at in np.flatnonzero(nulls(child, start, stop)):
-        say_item(int(at), "is missing")
+    for at in _gaps(child, start, stop):
+        say_item(at, "is missing")
     return items, lengths

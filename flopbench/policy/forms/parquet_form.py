@@ -16,7 +16,7 @@ import msgspec
 from flopbench.core.errors import DataError, FlopbenchError, InputError
 from flopbench.core.files import temporary
 from flopbench.core.limits import most_unpacked_bytes, too_much
-from flopbench.policy.blocks import MOST_NAMES, Block, Place
+from flopbench.policy.blocks import Block, Place
 from flopbench.policy.columns import (
     JSON_SUFFIX,
     LISTS,
@@ -132,10 +132,9 @@ class ParquetReader(Reader):
         if fast is None:
             yield from super().blocks(plan, report, columns)
             return
-        first = 1
+        first = 0
         for batch in self._batches(fast.query()):
-            named = max(0, MOST_NAMES + 1 - first)
-            yield fast.block(batch, self._place(first), report, named)
+            yield fast.block(batch, self._place(first + 1), report, first)
             first += len(batch)
 
     def types(self) -> dict[str, str]:
