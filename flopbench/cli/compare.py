@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -72,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     check_times(args)
     if any(is_timing_file(path) for path in args.logs):
         return _compare_timings(args)
+    from dataclasses import replace  # takes a while to import, which --help has not
+
     from flopbench.estimate.compare import compare, same_terms
     from flopbench.estimate.comparison_text import comparison_tables, comparison_warnings
     from flopbench.estimate.runs import run_of_log

@@ -118,7 +118,6 @@ def _add_files(parser: Parser) -> None:
 
 
 def _open(args: argparse.Namespace) -> Any:
-    load_numpy()
     from flopbench.policy.forms.base import Options
     from flopbench.policy.log import open_log
 
@@ -135,6 +134,7 @@ def _open(args: argparse.Namespace) -> Any:
 
 def run_validate(args: argparse.Namespace) -> int:
     """List the defects of a log; exit status 2 if there are any."""
+    load_numpy()
     from flopbench.policy.log import check_log
 
     log = _open(args)
@@ -155,6 +155,7 @@ def run_validate(args: argparse.Namespace) -> int:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Write a log in another form."""
+    load_numpy()
     from flopbench.policy.forms import form_to_write
     from flopbench.policy.log import at_random
     from flopbench.policy.writers import convert
@@ -202,6 +203,7 @@ def _samples(count: int) -> str:
 
 def run_head(args: argparse.Namespace) -> int:
     """Show the header and the first samples."""
+    load_numpy()
     import json
     import re
 

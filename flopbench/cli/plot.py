@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import inputs_of, positive, progress_bar, require, warn
+from flopbench.cli.common import inputs_of, load_numpy, positive, progress_bar, require, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import LOG_OPTIONS, choices_of
 from flopbench.core import stopping
@@ -172,6 +172,7 @@ def _require_matplotlib() -> None:
         "drawing needs matplotlib, which is not installed",
         "pip install 'flopbench[plots]'",
     )
+    load_numpy()  # which matplotlib would load
     try:
         import matplotlib  # noqa: F401
     except ValueError as error:

@@ -749,7 +749,7 @@ def models(draw: st.DrawFn) -> ModelCost:
 
 
 @given(old=models(), new=models())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_sums_are_exact_whatever_changed(old: ModelCost, new: ModelCost) -> None:
     """Added MACs, parameters and activations of all changes sum to the change of the whole."""
     changes, _ = compared(old, new)

@@ -57,9 +57,10 @@ class Walk:
 def walks(draw: st.DrawFn) -> tuple[list[int], list[Walk]]:
     """Random spans, random lengths, random decisions, enough of them to reach the end."""
     spans = draw(st.lists(st.integers(1, 9), min_size=1, max_size=6))
-    choice = st.integers(0, len(spans) - 1)
     lengths = draw(st.lists(st.integers(1, 40), min_size=1, max_size=8))
-    taken = [draw(st.lists(choice, min_size=steps, max_size=steps)) for steps in lengths]
+    # Bytes are drawn in a tenth of the time of as many integers.
+    drawn = [draw(st.binary(min_size=steps, max_size=steps)) for steps in lengths]
+    taken = [[byte % len(spans) for byte in one] for one in drawn]
     return spans, [Walk(spans, *case) for case in zip(lengths, taken, strict=True)]
 
 
@@ -92,7 +93,7 @@ def check_against(walks: list[Walk], spans: list[int], header: Header, samples: 
     assert video_costs(counts, prices).tolist() == pytest.approx(macs, rel=1e-12)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(walks())
 def test_a_log_per_step_gives_back_the_decisions(case: tuple[list[int], list[Walk]]) -> None:
     """Runs of rows hold as many decisions as the policy took, including a cut last one."""
@@ -158,14 +159,14 @@ def same(header: Header, samples: list[dict[str, Any]]) -> tuple[int, str]:
     return by_runs.odd_runs, by_runs.first_odd_run
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.data())
 def test_columns_and_runs_count_alike(data: st.DataObject) -> None:
     """Rows in any order, possible for a policy or not, are counted alike in both ways."""
     spans = data.draw(st.lists(st.sampled_from([1, 1, 2, 3, 4, 300]), min_size=1, max_size=6))
     steps = data.draw(st.integers(1, 20))
-    row = st.lists(st.integers(0, len(spans) - 1), min_size=steps, max_size=steps)
-    samples = [{"actions": r} for r in data.draw(st.lists(row, min_size=1, max_size=12))]
+    drawn = data.draw(st.lists(st.binary(min_size=steps, max_size=steps), min_size=1, max_size=12))
+    samples = [{"actions": [byte % len(spans) for byte in row]} for row in drawn]
     same(spans_header(spans), samples)
 
 
