@@ -125,6 +125,7 @@ def add_option(parser: Any, option: Option, default: object) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw one figure; print its caption."""
+    load_numpy()
     output = Path(args.output)
     outputs = {"-o": output}
     if args.data not in {None, "-"}:
@@ -172,7 +173,6 @@ def _require_matplotlib() -> None:
         "drawing needs matplotlib, which is not installed",
         "pip install 'flopbench[plots]'",
     )
-    load_numpy()  # which matplotlib would load
     try:
         import matplotlib  # noqa: F401
     except ValueError as error:
