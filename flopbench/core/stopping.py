@@ -29,22 +29,12 @@ _process = 0
 
 def install() -> None:
     """Handle signals from now on; one that is ignored, as below ``nohup``, stays ignored."""
-    claim()
+    global _process
+    _process = os.getpid()
     atexit.register(_ignore)  # the first one registered runs last: when all is done
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-
-
-def claim() -> None:
-    """Say that this process is flopbench's own: its command line, or a worker of it."""
-    global _process
-    _process = os.getpid()
-
-
-def is_own() -> bool:
-    """Whether this process is flopbench's own, where no other program's code counts on torch."""
-    return _process == os.getpid()
 
 
 @contextlib.contextmanager
@@ -127,7 +117,7 @@ def leave(status: int) -> int:
 
 def _end(number: int, _frame: object) -> None:
     """Clean up and end: at once, and without what Python does at an exit."""
-    if not is_own():  # a fork, whose files and workers are its parent's
+    if os.getpid() != _process:  # a fork, whose files and workers are its parent's
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
     _ignore()

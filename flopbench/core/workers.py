@@ -77,7 +77,6 @@ _DEATH_SIGNAL = 1
 
 def end_with_parent() -> None:
     """End this process when its parent does, even by ``kill -9``, where the system is Linux."""
-    stopping.claim()
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 

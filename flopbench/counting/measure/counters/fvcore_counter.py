@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import dataclasses
-import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,7 +21,6 @@ from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 
-from flopbench.core import stopping
 from flopbench.core.errors import MeasureError
 from flopbench.counting.measure.counters.base import Counted, Ledger, Subject
 from flopbench.counting.measure.counters.free_ops import is_free
@@ -36,9 +33,6 @@ from flopbench.counting.measure.counters.fvcore_handles import (
     shape_of,
 )
 from flopbench.counting.profile import DENSE_FAMILIES, Gap
-
-_SET_RECORDER = "_ZN5torch3jit6tracer23setRecordSourceLocationEPFvPNS0_4NodeEE"
-"""``torch::jit::tracer::setRecordSourceLocation(void (*)(Node*))``, as compilers spell it."""
 
 
 class FvcoreCounter:
@@ -53,8 +47,6 @@ class FvcoreCounter:
         Raises:
             MeasureError: a price is not a whole number.
         """
-        if stopping.is_own():
-            _note_no_places()
         ledger = _Ledger(subject)
         with ledger.stack.tracking():
             counted = ledger.trace(keep_all=False)
@@ -171,18 +163,6 @@ class _Ledger(Ledger):
                     calls=0,
                     may_multiply=False,
                 )
-
-
-@functools.cache
-def _note_no_places() -> None:
-    """Let traces not note the Python stack at each node, which takes two thirds of their time.
-
-    The switch is torch's own, but only C++ reaches it, and nothing tells its former state: so this
-    is for a process of ours, where nobody prints such a trace. Without the switch all is the same.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        switch = ctypes.CDLL(torch._C.__file__)[_SET_RECORDER]
-        switch(ctypes.pythonapi.Py_IsInitialized)  # called for each node, it does nothing
 
 
 @contextlib.contextmanager
