@@ -116,9 +116,8 @@ def _amounts(counts: LogCounts) -> tuple[dict[str, Any], dict[str, Any]]:
     used = (counts.frames > 0) | (counts.decisions > 0)
     of_records = (*used.T, counts.label_lengths == 0, counts.label_lengths > 1)
     named = zip(names, columns, strict=False)  # the last names are of runs
-    return {name: column for name, column in named if column.any()}, {
-        name: own(mask.astype(np.int64)) for name, mask in zip(plain, of_records, strict=True)
-    }
+    plainly = zip(plain, (own(mask.astype(np.int64)) for mask in of_records), strict=True)
+    return {name: column for name, column in named if column.any()}, dict(plainly)
 
 
 def _sums(
