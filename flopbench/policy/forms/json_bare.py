@@ -20,25 +20,22 @@ from typing import Any
 from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Place
 from flopbench.policy.forms.base import Reader, header_beside
-from flopbench.policy.forms.json_form import CLOSED, OPENED, JsonReader, decoded, said_where
+from flopbench.policy.forms.json_form import CLOSED, OPENED, JsonReader
 from flopbench.policy.forms.json_items import Document, Items, Malformed
-from flopbench.policy.forms.jsonl_form import PIECE_BYTES
-from flopbench.policy.forms.raw import open_bytes, without_packing
+from flopbench.policy.forms.raw import without_packing
 from flopbench.policy.header import Header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import FIELDS, IDS, SYNONYMS, OnDefect
 
 OURS = {"header", "samples", "kind", "schema"} | {*FIELDS, *SYNONYMS, *Header.__struct_fields__}
 """Keys that no video is called: one of them first, and the object is something else."""
-_Map = dict[str, Any]
-_EXPECTED = '{"v1": [...], ...}'
 _FIRST = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*([\[{"0-9])')
 
 
 class ListReader(JsonReader):
     """A list of samples."""
 
-    whole = list
+    whole: Any = list
     expected = '[{"id": ..., "actions": [...]}, ...]'
 
     @staticmethod
@@ -54,19 +51,28 @@ class ListReader(JsonReader):
         """Yield the samples."""
         document.take(OPENED)
         for items in document.items():
-            if not items.first and items.text.lstrip()[:1] == b"[":
-                raise DataError(
-                    f"{self.path} holds lists, which have no ids",
-                    f'expected {{"v1": [...], ...}} or {self.expected}',
-                )
+            if not items.first:
+                self._check_first(items.text)
             yield items
         document.take(CLOSED)
         document.take_rest()
-        self._decoded(document.around, list)
+        self._decoded(document.around, self.whole)
+
+    def _check_first(self, text: bytes) -> None:
+        if text.lstrip()[:1] == b"[":
+            raise DataError(
+                f"{self.path} holds lists, which have no ids",
+                f"expected {MapReader.expected} or {self.expected}",
+            )
 
 
-class MapReader(Reader):
+class MapReader(ListReader):
     """Samples by their ids; an id is a sample's place."""
+
+    whole = dict
+    expected = '{"v1": [...], ...}'
+    samples = Reader.samples
+    blocks = Reader.blocks
 
     @staticmethod
     def recognises(head: bytes, path: Path) -> bool:
@@ -81,45 +87,36 @@ class MapReader(Reader):
             keys = list(json.loads(head.lstrip().partition(b"\n")[0]))
         return OURS.isdisjoint(keys)
 
-    def header(self) -> Header | None:
-        """Return the header from its own file, None where there is none."""
-        return header_beside(self.path)
-
     def rows(
         self, plan: Plan, report: OnDefect
     ) -> Iterator[tuple[Iterable[Mapping[str, Any]], Place]]:
         """Yield the samples; one whose id is repeated too."""
-        with said_where(self.path, _Map, _EXPECTED), open_bytes(self.path) as stream:
-            document = Document(stream, self.path, PIECE_BYTES)
-            document.take(OPENED)
-            for items in document.items():
-                yield self._some_rows(items, plan, report)
-            document.take(CLOSED)
-            document.take_rest()
-            decoded(document.around, _Map, self.path, _EXPECTED)
+        with self._said_where():
+            for lines, _, _ in self._pieces():
+                pairs = [*self._pairs(lines, report)]
+                rows = [_row(id, value, plan) for id, value in pairs]
+                yield rows, lambda i, pairs=pairs: f"{self.path}: {pairs[i][0]!r}"  # type: ignore[misc]
 
-    def _some_rows(
-        self, items: Items, plan: Plan, report: OnDefect
-    ) -> tuple[Iterable[Mapping[str, Any]], Place]:
-        first = _FIRST.match(b"{" + items.text)
-        if first is not None and not items.first and _holds_columns(first):
+    def _check_first(self, text: bytes) -> None:
+        first = _FIRST.match(b"{" + text)
+        if first is not None and _holds_columns(first):
             raise DataError(
                 f"{self.path} has a list of each field, not one of samples",
                 "in pandas: frame.to_json(path, orient='records')",
             )
-        pairs = []
-        for text in items.lines.removesuffix(b"\n").split(b"\n"):
-            members: dict[str, Any] = decoded(b"{%b}" % text, _Map, self.path, _EXPECTED)
-            if len(members) != 1:
+
+    def _pairs(self, lines: bytes, report: OnDefect) -> Iterator[tuple[str, Any]]:
+        """Yield ids and what the object has under them."""
+        for line in lines.removesuffix(b"\n").split(b"\n"):
+            member = self._decoded(b"{%b}" % line, dict[str, Any])
+            if not member:
                 raise Malformed
-            id, value = members.popitem()
+            ((id, value),) = member.items()
             own = value.get("id", id) if isinstance(value, dict) else id
             if own == id:
-                pairs.append((id, value))
+                yield id, value
             else:
                 report(DataError(f"{self.path}: {id!r}: id is {own!r}, which is not its key"))
-        rows = (_row(id, value, plan) for id, value in pairs)
-        return rows, lambda i: f"{self.path}: {pairs[i][0]!r}"
 
 
 def _holds_columns(first: re.Match[bytes]) -> bool:

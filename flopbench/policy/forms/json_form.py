@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,42 +133,30 @@ class JsonReader(JsonlReader):
         return super()._decode_line(text, where, cut)
 
     def _decoded(self, text: bytes, type: Any) -> Any:
-        return decoded(text, type, self.path, self.expected)
+        """Return what some text of the document holds, as a type; raise Malformed."""
+        try:
+            return msgspec.json.decode(text, type=type)
+        except msgspec.ValidationError as error:
+            hint = f"expected {self.expected}; see docs/policy-log.md"
+            raise DataError(f"{self.path}: {describe(error)}", hint) from None
+        except UNDECODABLE:
+            raise Malformed from None
 
-    def _said_where(self) -> AbstractContextManager[None]:
-        return said_where(self.path, self.whole, self.expected)
+    @contextmanager
+    def _said_where(self) -> Iterator[None]:
+        """Say where a document is malformed, or of another type; only all of it shows that."""
+        try:
+            yield
+        except Malformed:
+            with open_bytes(self.path) as stream:
+                data = read_some(stream, self.path).removeprefix(BOM)
+            with suppress(Malformed):
+                self._decoded(data, self.whole)
+            raise _not_json(data, str(self.path)) from None
 
 
 def _place(path: Path, items: Items) -> Place:
     return lambda i: f"{path}:{items.line_of(i)}, sample {items.first + i + 1}"
-
-
-def decoded(text: bytes, type: Any, path: Path, expected: str) -> Any:
-    """Return what some text of a document holds, as a type.
-
-    Raises:
-        Malformed: it is no JSON.
-    """
-    try:
-        return msgspec.json.decode(text, type=type)
-    except msgspec.ValidationError as error:
-        hint = f"expected {expected}; see docs/policy-log.md"
-        raise DataError(f"{path}: {describe(error)}", hint) from None
-    except UNDECODABLE:
-        raise Malformed from None
-
-
-@contextmanager
-def said_where(path: Path, type: Any, expected: str) -> Iterator[None]:
-    """Say where a document is malformed, or of another type; only all of it shows that."""
-    try:
-        yield
-    except Malformed:
-        with open_bytes(path) as stream:
-            data = read_some(stream, path).removeprefix(BOM)
-        with suppress(Malformed):
-            decoded(data, type, path, expected)
-        raise _not_json(data, str(path)) from None
 
 
 def _not_json(data: bytes, where: str) -> DataError:
