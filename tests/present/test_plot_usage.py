@@ -20,7 +20,8 @@ from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.usage import percent_text, usage_drawing
 from flopbench.present.draw.style import LOOKS
 from flopbench.present.draw.text import fitting_names
-from flopbench.present.figures.usage import MOST_RUNS, usage
+from flopbench.present.figures.caption import MOST_LOOKS
+from flopbench.present.figures.usage import usage
 
 usage_of = usage.make
 
@@ -76,7 +77,7 @@ def test_runs_differ_without_colour() -> None:
     ax = drawn(LOGS)
     first, second = (bars.patches[0].get_hatch() for bars in ax.containers)
     assert first != second
-    assert len({look.hatch for look in LOOKS}) == MOST_RUNS
+    assert len({look.hatch for look in LOOKS}) == MOST_LOOKS
 
 
 def test_an_action_that_a_run_lacks(tmp_path: Path) -> None:

@@ -68,6 +68,18 @@ class FigureData(Protocol):
         ...
 
 
+MOST_LOOKS = 8
+"""The style has this many colours, hatches and markers; more could not be told apart."""
+
+
+def with_own_look(sizes: Mapping[str, float]) -> list[str]:
+    """Return the parts of a whole that are drawn alone: all, or all but the smallest together."""
+    if len(sizes) <= MOST_LOOKS:
+        return list(sizes)
+    largest = sorted(sizes, key=lambda name: -sizes[name])[: MOST_LOOKS - 1]
+    return [name for name in sizes if name in largest]
+
+
 def listed(names: Sequence[str], last: str = "and") -> str:
     """Return ``a, b and c``."""
     if len(names) < 2:

@@ -11,7 +11,7 @@ from flopbench.core.units import CONVENTION, Words, common_words, gflops, number
 from flopbench.estimate.estimator import cost_parts
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts
-from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.caption import Caption, FigureTable, listed, with_own_look
 from flopbench.present.figures.class_choice import (
     ORDERS,
     aligned,
@@ -36,8 +36,7 @@ from flopbench.present.figures.inputs.logs import (
 Bars = Literal["share", "cost"]
 Of = Literal["action", "exit"]
 
-MOST_PARTS = 8
-"""The style has this many looks; the smallest parts beyond are drawn together."""
+
 NO_NETWORK = frozenset({"skip", "reuse"})
 
 
@@ -210,11 +209,9 @@ def class_bars(
 def _stacked(wholes: Sequence[Bar]) -> dict[str, tuple[str, ...]]:
     """Return segment -> its parts: each by itself, beyond eight the smallest together."""
     sizes = {k: max(bar.parts.get(k, 0.0) for bar in wholes) for bar in wholes for k in bar.parts}
-    if len(sizes) <= MOST_PARTS:
-        return {name: (name,) for name in sizes}
-    kept = sorted(sizes, key=lambda name: -sizes[name])[: MOST_PARTS - 1]
-    rest = tuple(name for name in sizes if name not in kept)
-    return {**{name: (name,) for name in sizes if name in kept}, f"{len(rest)} others": rest}
+    alone = with_own_look(sizes)
+    rest = tuple(name for name in sizes if name not in alone)
+    return {name: (name,) for name in alone} | ({f"{len(rest)} others": rest} if rest else {})
 
 
 def _costs(

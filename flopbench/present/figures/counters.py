@@ -15,7 +15,7 @@ from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.profile import DENSE_FAMILIES, CostProfile
 from flopbench.counting.run import Explanation
 from flopbench.policy.file_kinds import PROFILES
-from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.caption import Caption, FigureTable, listed, with_own_look
 from flopbench.present.figures.inputs.profiles import (
     PLAIN_NAMES,
     Profiles,
@@ -24,9 +24,6 @@ from flopbench.present.figures.inputs.profiles import (
     profiled,
 )
 from flopbench.present.kind import Axes, kind
-
-MOST_FAMILIES = 8
-"""The style has this many looks; the smallest families beyond are drawn together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +94,13 @@ class Counters:
         """(what a legend calls it, families) of every segment, in order of stacking."""
         bars = [bar for model in self.models for bar in model.bars]
         families = in_order(name for bar in bars for name, n in bar.by_family.items() if n)
-        if len(families) <= MOST_FAMILIES:
-            return tuple((PLAIN_NAMES[name], (name,)) for name in families)
-
-        def weight(name: str) -> float:
-            return max(bar.by_family.get(name, 0) / bar.total for bar in bars if bar.total)
-
-        kept = sorted(families, key=weight, reverse=True)[: MOST_FAMILIES - 1]
-        small = tuple(name for name in families if name not in kept)
-        alone = [(PLAIN_NAMES[name], (name,)) for name in families if name in kept]
-        return (*alone, (f"{len(small)} smaller families", small))
+        counted = [bar for bar in bars if bar.total]
+        alone = with_own_look(
+            {k: max(bar.by_family.get(k, 0) / bar.total for bar in counted) for k in families}
+        )
+        small = tuple(name for name in families if name not in alone)
+        together = [(f"{len(small)} smaller families", small)] if small else []
+        return (*((PLAIN_NAMES[name], (name,)) for name in alone), *together)
 
     @property
     def caption(self) -> Caption:

@@ -216,20 +216,18 @@ def _under_roofs(group: TimingGroup) -> RoofGroup:
     copied = [float(one.row.roofs["bytes_per_s"] or 0) for _, one in group.rows]
     first = group.rows[0][1]
     peak = peak_of(first.device.name)
-    points = []
-    for name, one in group.rows:
-        low, high = one.summary.intensity or (0.0, 0.0)
-        achieved = one.summary.achieved_flops_per_s or 0.0
-        points.append(
-            RoofPoint(
-                name=name,
-                one=one,
-                low=low,
-                high=high,
-                flops_per_s=achieved,
-                ceiling_flops_per_s=_ceiling(one),
-            )
+    points = [
+        RoofPoint(
+            name=name,
+            one=one,
+            low=low,
+            high=high,
+            flops_per_s=one.summary.achieved_flops_per_s or 0.0,
+            ceiling_flops_per_s=_ceiling(one),
         )
+        for name, one in group.rows
+        for low, high in [one.summary.intensity or (0.0, 0.0)]
+    ]
     sheet = None if peak is None else peak.flops_per_s(first.row.what.dtype)
     return RoofGroup(
         name=group.name,

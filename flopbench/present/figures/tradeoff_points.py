@@ -17,6 +17,7 @@ from flopbench.estimate.differences import Difference
 from flopbench.estimate.methods import Method, Metric, RunTime, methods_of
 from flopbench.estimate.orders import inversion_lines
 from flopbench.estimate.runs import Choices, parse_pairs
+from flopbench.present.figures.caption import MOST_LOOKS
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import NamedRun, charged_as
 from flopbench.present.figures.inputs.points import Point
@@ -273,8 +274,6 @@ def without_source(rows: Sequence[Point], drawn: Sequence[TradeoffPoint]) -> lis
 
 Series = Mapping[str, Sequence[str]] | Sequence[str]
 """Name -> the points of a series; or texts such as ``AR-Net=a.jsonl,b.jsonl``."""
-MOST_SERIES = 8
-"""The style has this many looks; the points without a series take one."""
 
 
 def named_points(points: Sequence[TradeoffPoint], text: str, flag: str) -> list[int]:
@@ -301,9 +300,9 @@ def with_series(points: Sequence[TradeoffPoint], series: Series) -> list[Tradeof
                     raise InputError(f"{points[n].name} is in the series {chosen[n]} and {name}")
     found = [replace(p, series=chosen.get(n, p.series)) for n, p in enumerate(points)]
     looks = len({point.series for point in found})
-    if looks > MOST_SERIES:
+    if looks > MOST_LOOKS:  # the points without a series take one
         raise CallerError(
-            f": {looks} series; at most {MOST_SERIES} can be distinguished", "draw several figures"
+            f": {looks} series; at most {MOST_LOOKS} can be distinguished", "draw several figures"
         )
     return found
 

@@ -12,14 +12,11 @@ from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import Words, common_words, number_of
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.file_kinds import LOG
-from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.caption import MOST_LOOKS, Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import Log, counted, left_out, logs_of, videos_text
 from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 from flopbench.present.kind import NAMES, Axes, Option, kind
-
-MOST_RUNS = 8
-"""The style has this many distinct colours, hatches and markers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,10 +226,10 @@ def usage(
 
 
 def check_number(runs: int) -> None:
-    """Refuse more runs than ``MOST_RUNS``, which a figure cannot distinguish."""
-    if runs > MOST_RUNS:
+    """Refuse more runs than ``MOST_LOOKS``, which a figure cannot distinguish."""
+    if runs > MOST_LOOKS:
         raise CallerError(
-            f": {runs} runs; at most {MOST_RUNS} in one figure can be told apart",
+            f": {runs} runs; at most {MOST_LOOKS} in one figure can be told apart",
             "draw several figures",
         )
 

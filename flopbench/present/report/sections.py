@@ -34,6 +34,7 @@ from flopbench.estimate.comparison_text import (
     methods_grid,
 )
 from flopbench.estimate.text import estimate_grids
+from flopbench.present.figures.caption import MOST_LOOKS
 from flopbench.present.figures.inputs.files import called
 from flopbench.present.kind import load_kind
 from flopbench.present.report.material import USER, Material
@@ -286,8 +287,6 @@ def draw(figures: Mapping[str, Callable[[], Drawing]], suffix: str = "", subject
 
 def figure_groups(runs: Sequence[_Item]) -> list[Sequence[_Item]]:
     """Split logs into groups of about equal size, each small enough for one figure."""
-    from flopbench.present.figures.usage import MOST_RUNS
-
-    count = -(-len(runs) // MOST_RUNS)
+    count = -(-len(runs) // MOST_LOOKS)
     ends = [len(runs) * n // count for n in range(count + 1)]
     return [runs[low:high] for low, high in pairwise(ends)]

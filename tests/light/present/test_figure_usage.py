@@ -12,7 +12,8 @@ from logs import write_log
 from flopbench.core.errors import DataError, InputError
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices, run_of_log
-from flopbench.present.figures.usage import MOST_RUNS, usage
+from flopbench.present.figures.caption import MOST_LOOKS
+from flopbench.present.figures.usage import usage
 
 usage_of = usage.make
 
@@ -152,7 +153,7 @@ def test_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected 'frames' or 'decisions'"):
         usage_of(LOGS[0], of="videos")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"9 runs; at most 8") as error:
-        usage_of([LOGS[0]] * (MOST_RUNS + 1))
+        usage_of([LOGS[0]] * (MOST_LOOKS + 1))
     assert error.value.hint == "draw several figures"
     counts = {"components": CONSTANT}
     none = write_log(tmp_path / "none.jsonl", counts, [{"counts": {"net": 3}}])

@@ -11,7 +11,7 @@ from flopbench.core.errors import InputError, Remark, distinct, near_match
 from flopbench.core.units import CONVENTION, number_of
 from flopbench.models.shapes import split_outside
 from flopbench.policy.file_kinds import TIMINGS
-from flopbench.present.figures.caption import listed, printable
+from flopbench.present.figures.caption import MOST_LOOKS, listed, printable
 from flopbench.present.figures.inputs.files import CallerError, read_all
 from flopbench.present.kind import Option
 from flopbench.timing.devices import DTYPES, DeviceFacts, differing
@@ -24,8 +24,7 @@ Timings: TypeAlias = "str | Path | TimingFile"
 
 MOST_NAMED = 6
 """A caption names at most this many rows and counts the rest; the CSV has them all."""
-MOST_GROUPS = 8
-"""The style has this many looks; more groups could not be distinguished."""
+
 
 ROWS = (
     Option(
@@ -219,10 +218,10 @@ def _grouped(rows: Sequence[TimedRow], by: Sequence[str]) -> dict[tuple[str, ...
     found: dict[tuple[str, ...], list[TimedRow]] = {}
     for one in rows:
         found.setdefault(tuple(PARTS[part](one) for part in by), []).append(one)
-    if len(found) > MOST_GROUPS:
+    if len(found) > MOST_LOOKS:
         raise CallerError(
             f": the rows fall into {len(found)} groups by {listed(list(by))}; "
-            f"at most {MOST_GROUPS} can be distinguished",
+            f"at most {MOST_LOOKS} can be distinguished",
             "choose with --device, --dtype or --batch",
         )
     return found
