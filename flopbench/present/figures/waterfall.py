@@ -22,11 +22,10 @@ from flopbench.present.figures.inputs.replays import (
 )
 from flopbench.present.kind import NAMES, Axes, Option, kind
 from flopbench.replay.against import Against, Prices, against, load_prices
-from flopbench.replay.figures import PARTS_MEANING, ModeFigures, figures_of, warnings_of
+from flopbench.replay.figures import FACTORS, PARTS_MEANING, ModeFigures, figures_of, warnings_of
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PREDICTED = "predicted"
-PARTS = ("arms", "fragmentation", "policy", "synchronisation")
 UNKNOWN = 0.1
 """Numbers without an interval are rounded as if they were known to this share: processes on shared
 machines differ by 8 to 16 %."""
@@ -36,7 +35,7 @@ MEANING = "theory: the baseline's time × the policy's MACs over the baseline's.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One bar: a whole time, or what one of ``PARTS`` adds to it.
+    """One bar: a whole time, or what one of ``FACTORS`` adds to it.
 
     Attributes:
         start_s: where it begins, seconds a video; 0 for a whole time.
@@ -295,7 +294,7 @@ def _chain(
 
     at = ends["theory"]
     steps = [step(BASELINE, 0.0, base, 1.0, None), step(THEORY, 0.0, at, own.theory, None)]
-    for name, key in zip(PARTS, ("arms", "fragmentation", "policy", "full"), strict=True):
+    for name, key in zip(FACTORS, ("arms", "fragmentation", "policy", "full"), strict=True):
         steps.append(step(name, at, ends[key], base / ends[key], getattr(own, name)))
         at = ends[key]
     steps.append(step(MEASURED, 0.0, at, own.measured, None))
