@@ -15,7 +15,8 @@ from conftest import ROOT
 PACKAGE = ROOT / "flopbench"
 HEAVY = {"torch", "torchvision", "thop", "fvcore", "timm", "transformers"}
 SLOW_TO_IMPORT = {*HEAVY, "numpy", "msgspec", "pandas", "matplotlib", "duckdb", "rich"}
-SLOW_TO_IMPORT |= {"subprocess", "tarfile", "difflib", "csv", "html", "importlib.metadata"}
+SLOW_TO_IMPORT |= {"tarfile", "difflib", "csv", "html", "importlib.metadata"}
+SLOW_TO_IMPORT |= {"flopbench.core.workers", "flopbench.check.git"}
 NOT_FOR_HELP = {"json", "datetime", "flopbench.core.frozen", "flopbench.counting.registry"}
 """What makes records and reads files: a fifth of the time of ``--help``."""
 
