@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -23,18 +23,17 @@ from flopbench.counting.cost_row import QUOTED, CostRow, bare_name, leading_row
 from flopbench.counting.table import CostTable
 
 _QUANTITIES = {
-    "GMACs": ("infer_gmacs", "gmacs"),
-    "M activations": ("infer_macts", "macts"),
-    "M params": ("param_count",),
+    "GMACs": (PREFIXES["G"], ("infer_gmacs", "gmacs")),
+    "M activations": (PREFIXES["M"], ("infer_macts", "macts")),
+    "M params": (PREFIXES["M"], ("param_count",)),
 }
-"""Quantity -> what the column is called, in files of ``benchmark.py`` and ``validate.py``."""
+"""Quantity -> its unit, and its columns, in files of ``benchmark.py`` and ``validate.py``."""
 
 _SIZES = ("infer_img_size", "img_size")
-_UNITS = {"GMACs": PREFIXES["G"], "M activations": PREFIXES["M"], "M params": PREFIXES["M"]}
 _EXPECTED = "expected the columns of timm's results files: model, infer_img_size, infer_gmacs"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
     """A published figure that is not ours to its last printed decimal.
 
@@ -100,26 +99,15 @@ def against(table: CostTable, path: Path) -> Against:
     common = ours.keys() & published.keys()
     for key in sorted(common):
         for quantity, printed in published[key].items():
-            counts = {c: n / _UNITS[quantity] for c, n in _counts(ours[key], quantity)}
-            if not counts:
-                continue
+            counts = _counts(ours[key], quantity)
             half = 0.5 * 10 ** -decimals[quantity] * (1 + 1e-9)
             off = {c: abs(count - float(printed)) for c, count in counts.items()}
-            same = next((c for c in counts if off[c] <= half), None)
-            if same is not None:
-                agreeing[quantity, same] += 1
-                continue
-            nearest = min(counts, key=off.__getitem__)
-            differences.append(
-                Difference(
-                    model=key[0],
-                    input=key[1],
-                    quantity=quantity,
-                    published=printed,
-                    ours=counts[nearest],
-                    counter=nearest,
-                )
-            )
+            same = [c for c in counts if off[c] <= half]
+            if same:
+                agreeing[quantity, same[0]] += 1
+            elif counts:
+                nearest = min(counts, key=off.__getitem__)
+                differences.append(Difference(*key, quantity, printed, counts[nearest], nearest))
     known, theirs = {name for name, _ in ours}, {name for name, _ in published}
     return Against(
         path=str(path),
@@ -132,21 +120,19 @@ def against(table: CostTable, path: Path) -> Against:
     )
 
 
-def _counts(line: Sequence[CostRow], quantity: str) -> Iterator[tuple[str, int]]:
-    """Yield our counts of a quantity by counter; MACs are each counter's total, and the dense."""
+def _counts(line: Sequence[CostRow], quantity: str) -> dict[str, float]:
+    """Return our counts of a quantity, in its unit, by counter; MACs are each counter's total."""
     lead = leading_row(line)
     if quantity == "GMACs":
-        counted = sorted(line, key=lambda row: row.counter != QUOTED)  # the first of equals wins
-        yield from ((r.counter, r.total_macs) for r in counted if r.total_macs is not None)
-        return
-    count = lead.params if quantity == "M params" else lead.activations
-    if count is not None:
-        yield lead.counter, count
+        rows = sorted(line, key=lambda row: row.counter != QUOTED)  # the first of equals wins
+        found = [(row.counter, row.total_macs) for row in rows]
+    else:
+        found = [(lead.counter, lead.params if quantity == "M params" else lead.activations)]
+    unit, _ = _QUANTITIES[quantity]
+    return {counter: count / unit for counter, count in found if count is not None}
 
 
-def _published(
-    path: Path,
-) -> tuple[dict[tuple[str, str], dict[str, str]], dict[str, int]]:
+def _published(path: Path) -> tuple[dict[tuple[str, str], dict[str, str]], dict[str, int]]:
     """Read a file: its figures by model and input, as printed, and decimals by quantity."""
     lines = read_text(path, "published figures").splitlines()
     try:
@@ -156,7 +142,7 @@ def _published(
     header = [cell.strip() for cell in first]
     found = {
         quantity: header.index(name)
-        for quantity, names in _QUANTITIES.items()
+        for quantity, (_, names) in _QUANTITIES.items()
         for name in names
         if name in header
     }
@@ -171,9 +157,8 @@ def _published(
             continue
         where = f"{path}:{number}"
         if len(row) != len(header):
-            raise DataError(
-                f"{where}: {number_of(len(row), 'field')}, the header has {len(header)}"
-            )
+            fields = number_of(len(row), "field")
+            raise DataError(f"{where}: {fields}, the header has {len(header)}")
         printed = {q: row[place].replace(",", "") for q, place in found.items() if row[place]}
         for quantity, text in printed.items():
             column = header[found[quantity]]

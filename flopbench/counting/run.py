@@ -80,52 +80,52 @@ def measure(
             library, an input that does not fit.
     """
     infos = find_counters(counters)
-    wanted = list(dict.fromkeys(specs))
-    results: dict[tuple[ModelSpec, str], CostProfile | str] = {}
-    entries = cache.entries(wanted, infos)
-    for key, where in entries.items():
-        if where is not None and not (refresh or (fresh_code and key[0].is_user_code)):
-            profile = cache.load(where)
-            if profile is not None:
-                results[key] = profile
-    todo = [
-        (spec, missing)
-        for spec in wanted
-        if (missing := [info for info in infos if (spec, info.name) not in results])
-    ]
+    entries = cache.entries(dict.fromkeys(specs), infos)
+    results: dict[tuple[ModelSpec, str], CostProfile | str] = {
+        (spec, name): profile
+        for (spec, name), where in entries.items()
+        if where is not None and not (refresh or (fresh_code and spec.is_user_code))
+        if (profile := cache.load(where)) is not None
+    }
     if cached_only:
-        results |= {(spec, info.name): NOT_CACHED for spec, missing in todo for info in missing}
-        todo = []
+        results = {**dict.fromkeys(entries, NOT_CACHED), **results}
+    lacking = {
+        spec: missing
+        for spec in dict.fromkeys(specs)
+        if (missing := [info for info in infos if (spec, info.name) not in results])
+    }
     broken: dict[ModelSpec, str] = {}
-    for number, (spec, missing) in enumerate(todo):
-        if progress is not None:
-            progress(number, len(todo), str(spec))
-        try:
-            measured = _profile_spec(spec, missing)
-        except FlopbenchError as error:
-            if not keep_going:
-                raise
-            broken[spec] = error.line
-            measured = {info.name: error.line for info in missing}
+    for spec, measured, broken[spec] in _measured(lacking, keep_going, progress):
         for name, result in measured.items():
             results[spec, name] = result
-            where = entries[spec, name]
-            if where is not None and not isinstance(result, str):
+            if (where := entries[spec, name]) is not None and not isinstance(result, str):
                 cache.store(where, result)
     done = [
-        Measurement.of(
-            spec, {info.name: results[spec, info.name] for info in infos}, broken.get(spec, "")
-        )
+        Measurement.of(spec, {i.name: results[spec, i.name] for i in infos}, broken.get(spec, ""))
         for spec in specs
     ]
-    if not witness or not set(DEFAULT_COUNTERS) <= set(counters) or WITNESS in counters:
-        return done
-    alone = [m.spec for m in done if _lacks_witness(m)]
+    asked = witness and set(DEFAULT_COUNTERS) <= set(counters) and WITNESS not in counters
+    alone = [m.spec for m in done if asked and _lacks_witness(m)]
     if not alone:
         return done
     found = measure(alone, [WITNESS], refresh=refresh, cached_only=cached_only)
     witnesses = {m.spec: m.profiles for m in found}
     return [replace(m, profiles=(*m.profiles, *witnesses.get(m.spec, ()))) for m in done]
+
+
+def _measured(
+    lacking: Mapping[ModelSpec, list[CounterInfo]], keep_going: bool, progress: Progress | None
+) -> Iterator[tuple[ModelSpec, dict[str, CostProfile | str], str]]:
+    """Yield models with profiles, or reasons for none, by counter; and why one does not run."""
+    for number, (spec, infos) in enumerate(lacking.items()):
+        if progress is not None:
+            progress(number, len(lacking), str(spec))
+        try:
+            yield spec, _profile_spec(spec, infos), ""
+        except FlopbenchError as error:
+            if not keep_going:
+                raise
+            yield spec, dict.fromkeys((info.name for info in infos), error.line), error.line
 
 
 def _lacks_witness(measured: Measurement) -> bool:

@@ -105,18 +105,15 @@ def count_into(
         DataError: it is no cost table.
         NotComparableError: it was made with other versions.
     """
-    environment = table_environment(specs, counters)
-    kept: dict[str, list[CostRow]] = {}
-    if path is not None and path.exists():
-        kept, environment = _begun(path, counters, environment)
-    failed = {spec for spec, rows in kept.items() if any(row.status == "failed" for row in rows)}
-    again = set(kept) if refresh else failed if retry_failed else set()
-    todo = [s for s in dict.fromkeys(specs) if str(s) not in kept or str(s) in again]
+    kept, environment = _begun(path, counters, table_environment(specs, counters))
+    wrong = {spec for spec, rows in kept.items() if any(row.status == "failed" for row in rows)}
+    done = set() if refresh else kept.keys() - (wrong if retry_failed else set())
+    todo = [spec for spec in dict.fromkeys(specs) if str(spec) not in done]
     begin(len(todo))
 
     def table() -> CostTable:
-        rows = (row for spec in sorted(kept) for row in kept[spec])
-        return CostTable(rows=tuple(rows), environment=environment)
+        rows = tuple(row for spec in sorted(kept) for row in kept[spec])
+        return CostTable(rows=rows, environment=environment)
 
     def save() -> None:
         if path is not None:
@@ -140,9 +137,11 @@ def count_into(
 
 
 def _begun(
-    path: Path, counters: Sequence[str], environment: Mapping[str, str]
+    path: Path | None, counters: Sequence[str], environment: dict[str, str]
 ) -> tuple[dict[str, list[CostRow]], dict[str, str]]:
-    """Return the rows of a table that is to be continued, by specification; and all versions."""
+    """Return the rows that a file has already, by specification; and all versions."""
+    if path is None or not path.exists():
+        return {}, environment
     table = CostTable.load(path)
     theirs = [counter for counter in table.counters() if counter != WITNESS]
     if theirs and theirs != [counter for counter in counters if counter != WITNESS]:
