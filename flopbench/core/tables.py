@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, TextIO
@@ -77,12 +77,12 @@ class Shown:
 def grid_of(
     title: str,
     rows: Sequence[Mapping[str, str]],
-    text: Collection[str],
+    text: Sequence[str],
     *,
     spare: Sequence[str] = (),
-    lower: Collection[str] = (),
-    higher: Collection[str] = (),
-    **more: Collection[str],
+    lower: Sequence[str] = (),
+    higher: Sequence[str] = (),
+    **more: object,
 ) -> Grid:
     """Return a table of rows, heading -> cell, that are all alike; see ``columns``."""
     titles = list(rows[0]) if rows else []
