@@ -11,7 +11,7 @@ import time
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flopbench.counting.registry import DEFAULT_COUNTERS
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.run import measure, preset_specs
 from flopbench.models.build.by_source import build
 from flopbench.models.build.environment import quick_shapes

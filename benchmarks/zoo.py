@@ -27,9 +27,9 @@ from flopbench.core.errors import complain
 from flopbench.core.grid import to_markdown
 from flopbench.core.memory import peak_resident_bytes, text_of
 from flopbench.core.workers import Answer
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.against import against, against_tables
 from flopbench.counting.cost_row import CostRow, leading_row
-from flopbench.counting.registry import DEFAULT_COUNTERS
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_text import flat_csv, sort_table
 from flopbench.counting.zoo import count_into, library_models, merged

@@ -19,6 +19,7 @@ from flopbench.core import stopping
 from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.core.escaping import one_line
 from flopbench.core.files import check_apart, check_writable, write_atomic
+from flopbench.counting import DEFAULT_COUNTERS
 
 if TYPE_CHECKING:
     from flopbench.core.tables import Tables
@@ -121,8 +122,6 @@ def add_output(parser: Parser, formats: tuple[str, ...]) -> None:
 
 def add_counters(parser: Parser) -> None:
     """Add ``--counter`` and ``--refresh``."""
-    from flopbench.counting.registry import DEFAULT_COUNTERS
-
     group = parser.group("counting")
     group.option(
         "--counter NAME",
@@ -134,8 +133,6 @@ def add_counters(parser: Parser) -> None:
 
 def chosen_counters(args: argparse.Namespace) -> list[str]:
     """Return the counters asked for; ``a,b`` names two."""
-    from flopbench.counting.registry import DEFAULT_COUNTERS
-
     if not args.counter:
         return list(DEFAULT_COUNTERS)
     names = [name.strip() for text in args.counter for name in text.split(",")]

@@ -23,7 +23,8 @@ def add_parser(add: Callable[..., Parser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line per counter."""
     from flopbench.core.grid import Grid, columns, to_terminal
-    from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, own_counters
+    from flopbench.counting import DEFAULT_COUNTERS
+    from flopbench.counting.registry import WITNESS, own_counters
 
     joins = {WITNESS: "if unverified"} | dict.fromkeys(DEFAULT_COUNTERS, "yes")
     rows = []

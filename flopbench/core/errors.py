@@ -7,12 +7,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flopbench.core.escaping import one_line
-
-if TYPE_CHECKING:
-    from flopbench.core.remarks import Remark as Remark
 
 EXIT_OK = 0
 EXIT_CHECK_FAILED = 1
@@ -105,14 +102,6 @@ def shown_value(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
         return "a huge number"
     return cut(repr(value) if isinstance(value, str) else str(value))
-
-
-def __getattr__(name: str) -> Any:
-    if name != "Remark":  # a record: what makes one takes 8 ms to import, which --help has not
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from flopbench.core.remarks import Remark
-
-    return Remark
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from flopbench.core.errors import InputError, MeasureError
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.profile import CostProfile
-from flopbench.counting.registry import DEFAULT_COUNTERS, find_counters
+from flopbench.counting.registry import find_counters
 from flopbench.models.shapes import is_whole
 from flopbench.models.spec import ModelSpec, cross, parse_spec
 

@@ -20,7 +20,6 @@ from flopbench.core.errors import InputError, near_match
 
 GROUP = "flopbench.counters"
 UNKNOWN_VERSION = "unknown"
-DEFAULT_COUNTERS = ("thop-2020", "thop", "fvcore", "torch")
 WITNESS = "formula"
 """Joins the default counters where none of them confirms what ``torch`` gives."""
 

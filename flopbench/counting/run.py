@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
-from flopbench.counting import cache
+from flopbench.counting import DEFAULT_COUNTERS, cache
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.profile import CostProfile
-from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, CounterInfo, find_counters
+from flopbench.counting.registry import WITNESS, CounterInfo, find_counters
 from flopbench.counting.rows import Measurement, constant_row, measured_rows, table_environment
 from flopbench.counting.table import CostTable
 from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from flopbench.core.errors import DataError, InputError, Remark, near_match
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.remarks import Remark
 from flopbench.core.units import Words, number_of
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.samples import FIELDS

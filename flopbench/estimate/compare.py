@@ -12,7 +12,8 @@ from fractions import Fraction
 from functools import cache
 from itertools import permutations
 
-from flopbench.core.errors import InputError, NotComparableError, Remark
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.remarks import Remark
 from flopbench.core.tables import Shown
 from flopbench.core.units import number_of
 from flopbench.estimate.differences import Difference, difference_of

@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
-from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid, columns, to_csv
+from flopbench.core.remarks import Remark
 from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, interval_decimals
 from flopbench.estimate.as_json import estimate_data

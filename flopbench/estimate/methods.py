@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
-from flopbench.core.errors import InputError, Remark, distinct, near_match
+from flopbench.core.errors import InputError, distinct, near_match
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import number_of
 from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1

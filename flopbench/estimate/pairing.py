@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flopbench.core.errors import NotComparableError, Remark
+from flopbench.core.errors import NotComparableError
+from flopbench.core.remarks import Remark
 from flopbench.estimate.clusters import same_clusters
 from flopbench.estimate.methods import Method
 from flopbench.estimate.runs import Run

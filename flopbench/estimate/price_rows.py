@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import FlopbenchError, InputError
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.cost_row import CostRow, trusted_row
 from flopbench.counting.own_code import is_below_here
-from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
+from flopbench.counting.registry import is_installed
 from flopbench.counting.rows import measured_rows
 from flopbench.counting.run import NOT_CACHED, measure
 from flopbench.counting.table import CostTable

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import GIGA, percent
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.agreement import REFERENCE, doubt_text
 from flopbench.counting.cost_row import CostRow, trusted_row
 from flopbench.counting.profile import unread_notes
-from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, find_counters
+from flopbench.counting.registry import WITNESS, find_counters
 from flopbench.counting.table import CostTable
 from flopbench.estimate.components import Chosen, resolve_components, used_components
 from flopbench.estimate.price_rows import refuse_unpriced, rows_of

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flopbench.core.bootstrap import RESAMPLES, Interval
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.tables import Shown
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule

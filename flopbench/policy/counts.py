@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.policy.plan import Plan
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import Remark, near_match
+from flopbench.core.errors import near_match
+from flopbench.core.remarks import Remark
 from flopbench.policy.blocks import MOST_NAMES, NAMES, Block, says
 from flopbench.policy.counts import LogCounts, Source, objects
 from flopbench.policy.forms.base import NeedsExactReader

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.remarks import Remark
 from flopbench.policy.at_random import dealt_again, random_header
 from flopbench.policy.blocks import IDS, Block, Place, block_of
 from flopbench.policy.checks import check_samples, check_scores

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import DataError, InputError, Remark, near_match, shown_value
+from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.limits import LARGEST_AMOUNT
+from flopbench.core.remarks import Remark
 from flopbench.policy.blocks import MOST_NAMES, Block
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, Source, objects

@@ -17,9 +17,10 @@ import msgspec
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.version import VERSION as FLOPBENCH_VERSION
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.cost_row import CostRow
-from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
+from flopbench.counting.registry import is_installed
 from flopbench.models.spec import ModelSpec
 from flopbench.policy.header import (
     Component,

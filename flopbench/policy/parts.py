@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.core.errors import DataError, Remark, shown_value
+from flopbench.core.errors import DataError, shown_value
 from flopbench.core.limits import MOST_STEPS
+from flopbench.core.remarks import Remark
 from flopbench.policy.counts_file import RECORDS, About, Part, naming, read_part
 from flopbench.policy.forms.raw import duckdb_path, sql_text
 from flopbench.policy.header import differing, resolve, with_preset

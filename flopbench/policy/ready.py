@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import DataError, Remark, near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.core.limits import MOST_STEPS
+from flopbench.core.remarks import Remark
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.forms.base import header_beside
 from flopbench.policy.forms.csv_form import csv_lines

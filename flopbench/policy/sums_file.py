@@ -30,8 +30,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.core.errors import DataError, InputError, Remark, near_match, shown_value
+from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.limits import MOST_STEPS
+from flopbench.core.remarks import Remark
 from flopbench.core.units import number_of
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, Source, SumCounts, objects, sorted_labels

@@ -15,8 +15,9 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.core.errors import DataError, InputError
 from flopbench.core.limits import MOST_DIGITS
+from flopbench.core.remarks import Remark
 from flopbench.policy.counts import ShareCounts, Source
 from flopbench.policy.forms.base import header_beside
 from flopbench.policy.forms.raw import BOM, not_text, open_bytes, read_some, separator_in

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.tables import grid_of
 from flopbench.core.units import milliseconds

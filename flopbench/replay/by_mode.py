@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.forms.base import Options

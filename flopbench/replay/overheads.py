@@ -32,9 +32,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flopbench.core.errors import DataError, InputError, Remark, near_match
+from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.files import check_schema, read_json
 from flopbench.core.records import NonNegative, Positive, Record, decode
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends, median, repeat_range
 from flopbench.replay.records import Arrangement, Executed, Row, Saved, Settings
 from flopbench.replay.timed import FAR, Setting, TimedCalls, TimedComponent, call_time, timed_calls

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import number_of
 from flopbench.estimate.estimator import Estimate, estimate, video_costs

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from flopbench.core.errors import InputError, Remark, near_match
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile

@@ -16,8 +16,9 @@ from torch import nn
 
 import flopbench
 from flopbench.core.errors import InputError
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.measure.profiler import profile_module
-from flopbench.counting.registry import DEFAULT_COUNTERS, CounterInfo, find_counters
+from flopbench.counting.registry import CounterInfo, find_counters
 
 SHAPE = (1, 3, 8, 10)
 

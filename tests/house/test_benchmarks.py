@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from warm import run_python
 
-from flopbench.counting.registry import DEFAULT_COUNTERS
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.run import preset_specs
 from flopbench.models.presets import load_preset
 

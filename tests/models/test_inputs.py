@@ -14,7 +14,7 @@ from torch import nn
 
 import flopbench
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
-from flopbench.counting.registry import DEFAULT_COUNTERS
+from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.models.build.by_source import build
 from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.inputs import describe_inputs, example_inputs

@@ -33,7 +33,7 @@ pytest.importorskip("markdown_it")
 from markdown_it import MarkdownIt
 
 from flopbench.cli import main
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.caption import Caption
 from flopbench.present.report.building import build_report, files_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flopbench.core.errors import Remark
 from flopbench.core.files import read_json
+from flopbench.core.remarks import Remark
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.columns import samples_of
 from flopbench.policy.forms.raw import without_packing

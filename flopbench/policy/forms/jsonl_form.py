@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.core.errors import DataError, Remark
+from flopbench.core.errors import DataError
 from flopbench.core.files import RepeatedKey, only_once
+from flopbench.core.remarks import Remark
 from flopbench.policy.blocks import MOST_NAMES, Block, Place, block_of
 from flopbench.policy.columns import json_value
 from flopbench.policy.forms.base import Copy, Reader

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.units import CONVENTION, Words, common_words, gflops, number_of
 from flopbench.estimate.estimator import cost_parts
 from flopbench.estimate.runs import Choices

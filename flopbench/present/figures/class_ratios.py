@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.core.units import Words, common_words, number_of
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.class_choice import HIGH, USAGE

@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, get_args
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.units import Words
 from flopbench.estimate.clusters import Clusters, clusters_of
 from flopbench.estimate.runs import Choices

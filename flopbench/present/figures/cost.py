@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from flopbench.core.bootstrap import Interval
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.units import CONVENTION, GIGA, Scale, Words, common_words, table_scale
 from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.estimator import video_costs

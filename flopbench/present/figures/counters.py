@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import Remark, distinct
+from flopbench.core.errors import distinct
+from flopbench.core.remarks import Remark
 from flopbench.core.units import CONVENTION, Scale, plural, scale_of
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.profile import DENSE_FAMILIES, CostProfile

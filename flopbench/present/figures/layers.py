@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError, Remark, near_match
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.remarks import Remark
 from flopbench.core.units import CONVENTION, Scale, number_of, percent, scale_of
 from flopbench.counting.module_sums import ModelPart, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile

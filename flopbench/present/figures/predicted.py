@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from flopbench.core.errors import InputError, NotComparableError, Remark
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
 from flopbench.estimate.methods import RunTime

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION, SCALES, VIDEOS, Scale, Words
 from flopbench.estimate.clusters import drawn_text

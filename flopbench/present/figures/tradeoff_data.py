@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.core.units import GIGA, VIDEOS, Scale, Words, number_of
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
-from flopbench.core.errors import DataError, InputError, Remark, near_match
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import GIGA, Scale, Words, table_scale
 from flopbench.estimate.clusters import drawn_text

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from math import nan
 from typing import get_args
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.units import Words, common_words, number_of
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.file_kinds import LOG

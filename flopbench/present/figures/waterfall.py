@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION, interval_decimals, ms
 from flopbench.policy.file_kinds import REPLAY

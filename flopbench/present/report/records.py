@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid
+from flopbench.core.remarks import Remark
 from flopbench.core.units import CONVENTION
 from flopbench.present.figures.caption import Caption
 

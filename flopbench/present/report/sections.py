@@ -12,8 +12,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flopbench.core.errors import InputError, NotComparableError, Remark
+from flopbench.core.errors import InputError, NotComparableError
 from flopbench.core.grid import Grid, to_csv
+from flopbench.core.remarks import Remark
 from flopbench.counting.explain_text import (
     counter_grid,
     gap_lines,

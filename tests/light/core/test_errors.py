@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.core.errors import Remark, distinct
+from flopbench.core.errors import distinct
+from flopbench.core.remarks import Remark
 
 
 def test_equal_names_are_numbered() -> None:

@@ -149,7 +149,15 @@ def test_start_up_loads_nothing_heavy(code: str, allowed: set[str]) -> None:
     assert not loaded_after(code) & SLOW_TO_IMPORT - allowed
 
 
-@pytest.mark.parametrize(("given", "verbs"), [("--help", set()), ("cache", {"cache_verb"})])
+@pytest.mark.parametrize(
+    ("given", "verbs"),
+    [
+        ("--help", set()),
+        ("cache", {"cache_verb"}),
+        ("table", {"common", "model_options", "table"}),
+        ("completion", {"completion"}),
+    ],
+)
 def test_a_verb_is_loaded_when_it_is_used(given: str, verbs: set[str]) -> None:
     """The overview loads the options of no verb, a verb only its own."""
     loaded = loaded_after(f"""

@@ -12,8 +12,9 @@ import pytest
 from conftest import ROOT
 from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
 
-from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.core.errors import DataError, InputError
 from flopbench.core.media import natural
+from flopbench.core.remarks import Remark
 from flopbench.counting.table import CostTable
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.difficulty import LEVELS

@@ -9,7 +9,8 @@ import pytest
 from conftest import ROOT
 from logs import header_of, write_log
 
-from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.remarks import Remark
 from flopbench.counting.table import CostTable
 from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices

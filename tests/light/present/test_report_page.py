@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flopbench.core.errors import Remark
+from flopbench.core.remarks import Remark
 from flopbench.present.report.page import pieces, sort_key
 from flopbench.present.report.records import Part, Section
 from flopbench.present.report.sections import warnings_in

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.units import Words, gflops, number_of
 from flopbench.estimate.difficulty import COST
 from flopbench.estimate.estimator import video_costs

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
+from flopbench.core.remarks import Remark
 from flopbench.core.units import Words, common_words, number_of
 from flopbench.estimate.compare import same_terms
 from flopbench.estimate.components import default_text

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flopbench.core.errors import InputError, Remark, distinct, near_match
+from flopbench.core.errors import InputError, distinct, near_match
+from flopbench.core.remarks import Remark
 from flopbench.core.units import CONVENTION, number_of
 from flopbench.models.shapes import split_outside
 from flopbench.policy.file_kinds import TIMINGS
