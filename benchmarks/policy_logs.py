@@ -14,7 +14,8 @@ time (user + system) of whole processes, as the kernel accounts it, round by rou
 
 Within one process, without imports, the Parquet ratio is printed too: the decoding alone
 takes a tenth of the time that importing pyarrow takes. ``--memory`` makes 6.25 million videos
-(1e8 decisions) instead and prints the peak resident memory of ``flopbench estimate --by class``.
+(1e8 decisions) instead, and prints CPU time and peak resident memory of ``flopbench estimate
+--by class``: the table in section 12 of ``docs/estimating.md``.
 
 Exit status 1 when a median misses its budget.
 """
@@ -38,6 +39,7 @@ PARQUET_BUDGET = 2.0
 ESTIMATE_BUDGET_CPU_S = 1.0
 MEMORY_BUDGET_MB = 1000
 SMALL_VIDEOS = 20_000
+VIDEOS = 625_000
 MANY_VIDEOS = 6_250_000
 
 COUNTER = """
@@ -174,10 +176,10 @@ def report(times: dict[str, list[float]]) -> bool:
     return holds and estimate_s <= ESTIMATE_BUDGET_CPU_S
 
 
-def report_memory(folder: Path) -> bool:
-    """Estimate 1e8 decisions in each form; print CPU time and peak memory."""
+def report_memory(folder: Path, videos: int) -> bool:
+    """Estimate a log in each form; print size, CPU time and peak memory of each."""
     paths = [folder / f"many.{form}" for form in ("jsonl", "json", "parquet")]
-    make(paths[0], MANY_VIDEOS)
+    make(paths[0], videos)
     for path in paths[1:]:
         convert(paths[0], path)
     holds = True
@@ -188,8 +190,8 @@ def report_memory(folder: Path) -> bool:
         peak_mb = usage.ru_maxrss / 1000  # KiB on Linux
         spent_s = usage.ru_utime + usage.ru_stime
         print(
-            f"{path.suffix}, {MANY_VIDEOS * 16:,} decisions: {spent_s:.1f} s CPU, {peak_mb:.0f} MB "
-            f"resident at most, budget {MEMORY_BUDGET_MB}"
+            f"{path.suffix}, {videos * 16:,} decisions, {path.stat().st_size / 1e6:.0f} MB: "
+            f"{spent_s:.1f} s CPU, {peak_mb:.0f} MB resident at most, budget {MEMORY_BUDGET_MB}"
         )
         holds &= status == 0 and peak_mb <= MEMORY_BUDGET_MB
     return holds
@@ -198,14 +200,14 @@ def report_memory(folder: Path) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and say with the exit status whether the budgets hold."""
     parser = argparse.ArgumentParser(description="CPU time of counting policy logs, as ratios")
-    parser.add_argument("--videos", type=int, default=625_000, help="videos (default: 625,000)")
+    parser.add_argument("--videos", type=int, help="videos (default: 625,000, or 6,250,000)")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
     parser.add_argument("--memory", action="store_true", help="peak memory at 1e8 decisions")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         if args.memory:
-            return 0 if report_memory(Path(folder)) else 1
-        return 0 if report(measure(Path(folder), args.videos, args.rounds)) else 1
+            return 0 if report_memory(Path(folder), args.videos or MANY_VIDEOS) else 1
+        return 0 if report(measure(Path(folder), args.videos or VIDEOS, args.rounds)) else 1
 
 
 if __name__ == "__main__":

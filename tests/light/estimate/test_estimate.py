@@ -338,6 +338,15 @@ def test_parts_add_up_to_the_whole(log: tuple[LogCounts, PriceList], rule: Rule)
     assert classes / counts.videos == near(total)
 
 
+def test_the_records_of_a_label() -> None:
+    """Labels in any order, none, and one twice in a record, which counts once."""
+    labels = [[2], [], [0, 2], [2, 2], [0]]
+    samples = [{"actions": rows("1"), "labels": own} for own in labels]
+    groups = counted(header_of(preset="arnet-resnet"), samples).by_label()
+    assert {label: own.tolist() for label, own in groups.items()} == {0: [2, 4], 2: [0, 2, 3]}
+    assert counted(header_of(preset="arnet-resnet"), [{"actions": rows("1")}]).by_label() == {}
+
+
 @settings(max_examples=200)
 @given(logs())
 def test_without_longer_spans_the_rules_agree(log: tuple[LogCounts, PriceList]) -> None:
