@@ -102,7 +102,7 @@ def verdicts(data: dict[str, Any]) -> list[Verdict]:
     if COLD in data["costs"]:
         cold = [a / b for a, b in zip(cpu_s(data, COLD), cpu_s(data, FLOOR), strict=True)]
         above_s = median(cpu_s(data, COLD)) - median(cpu_s(data, FLOOR))
-        why = f"{plain_number(above_s)} s to build and count seven networks, three counters each"
+        why = f"{plain_number(above_s)} s to build and count seven networks, four counters each"
         found.append(_within("CPU, a multiple of the imports", COLD_TARGET, COLD, cold, why))
     if "memory" in data:
         peak = [data["memory"]["peak_mb"]]
