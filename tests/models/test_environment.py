@@ -111,6 +111,12 @@ def _calls(
     if name == "addmm":
         a, row, column = x[0, 0], x[0, 0, 0], x[0, 0, :, 0]
         return [((bias, a, b), {}) for bias in (row, column, row[0]) for b in (a, a.t())]
+    if name == "native_layer_norm":
+        w = torch.empty(5, dtype=dtype, device="meta")
+        scales = ((None, None), (w, w), (w, None), (w.double(), w.double()), (w[:4], w))
+        return [((x, over, *s, 1e-5), {}) for over in ([5], [4], []) for s in scales] + [
+            ((x, [4, 5], None, None, 1e-5), {})
+        ]
     return [((x,), {})]
 
 
@@ -119,7 +125,8 @@ def _described(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         made = operator(*args, **kwargs)
     except Exception as error:
         return type(error)
-    return made.shape, made.stride(), made.dtype, made.device, made is args[0]
+    made = made if isinstance(made, tuple) else (made,)
+    return [(one.shape, one.stride(), one.dtype, one.device, one is args[0]) for one in made]
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,20 @@ def _addmm(own: Kernel) -> Kernel:
     return kernel
 
 
+def _layer_norm(own: Kernel) -> Kernel:
+    def kernel(input: torch.Tensor, over: Sequence[int], *args: Any) -> Any:
+        kept, shape = input.dim() - len(over), torch.Size(over)
+        scales = [one for one in args[:2] if one is not None]
+        fit = kept >= 0 and over and input.shape[kept:] == shape
+        alike = {input.dtype} in _FLOATS and all(one.shape == shape for one in scales)
+        if not (fit and alike and _plain(input, *scales)):
+            return own(input, over, *args)
+        statistics = (*input.shape[:kept], *[1] * len(over))
+        return _made(input.shape, input), _made(statistics, input), _made(statistics, input)
+
+    return kernel
+
+
 _ACTIVATIONS = ("relu", "gelu", "hardtanh", "hardswish", "hardsigmoid", "silu", "sigmoid", "tanh")
 _MAKERS: dict[str, Callable[[Kernel], Kernel]] = {
     **dict.fromkeys(_ACTIVATIONS, _elementwise),
@@ -178,6 +192,7 @@ _MAKERS: dict[str, Callable[[Kernel], Kernel]] = {
     **{f"{name}.Tensor": _binary for name in ("add", "sub", "mul", "div")},
     "mean.dim": _mean,
     "addmm": _addmm,
+    "native_layer_norm": _layer_norm,
 }
 """Operator -> what makes a kernel for it from torch's own, which takes what is less plain."""
 
