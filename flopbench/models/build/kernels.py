@@ -128,7 +128,7 @@ def _elementwise(own: Kernel) -> Kernel:
 
 def _in_place(own: Kernel) -> Kernel:
     def kernel(input: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        return input if input.is_floating_point() else own(input, *args, **kwargs)
+        return input if _plain(input) else own(input, *args, **kwargs)
 
     return kernel
 
