@@ -37,7 +37,8 @@ from flopbench.policy.samples import OnDefect, Sample, describe
 
 OPENED = re.compile(rb"\s*[\[{]")
 CLOSED = re.compile(rb"[\]}]")
-_KEY = re.compile(rb'[\s,]*(?:("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*(?=\S)|\})', re.DOTALL)
+_KEY = re.compile(rb'[\s,]*(?:("(?:[^"\\]|\\.){0,99}")\s*:\s*(?=\S)|\})', re.DOTALL)
+"""A longer key is none of ours: its end is not looked for, which could be far."""
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|-?Infinity|[0-9]{4301,}|[\[\]{}]', re.DOTALL)
 
 
