@@ -1,6 +1,7 @@
 """Hashes of samples' names, which show whether a log has one twice: equal names, equal hashes.
 
-Every way of reading a form of text hashes alike, so that names compare across its blocks.
+Every way of reading a form of text hashes alike, so that names compare across its blocks. DuckDB
+hashes otherwise: ``Block.hashed_by``.
 """
 
 from __future__ import annotations
