@@ -19,6 +19,7 @@ from math import prod
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from flopbench.counting.measure.counters.contractions import einsum_macs
 
@@ -328,7 +329,14 @@ def _operator(name: str) -> Any:
 
 
 def _in_flops(dense_macs: _Formula) -> Callable[..., int]:
-    def flops(*args: Any, out_shape: Any = None, path: Any = None, **_kwargs: Any) -> int:
-        return 2 * dense_macs((*args, path) if path else args, out_shape)
+    def flops(*args: Any, out_val: Any = None, path: Any = None, **_kwargs: Any) -> int:
+        shapes, out = tree_map(_shape, (args, out_val))
+        return 2 * dense_macs((*shapes, path) if path else shapes, out)
 
+    # FlopCounterMode hands it tensors, and does not wrap it: for all overloads that takes 30 ms.
+    flops._get_raw = True  # type: ignore[attr-defined]
     return flops
+
+
+def _shape(value: Any) -> Any:
+    return value.shape if isinstance(value, torch.Tensor) else value
