@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from flopbench.counting import DEFAULT_COUNTERS
 from flopbench.counting.run import measure, preset_specs
 from flopbench.models.build.by_source import build
-from flopbench.models.build.environment import quick_shapes
+from flopbench.models.build.kernels import quick_shapes
 from flopbench.models.presets import load_preset
 from flopbench.models.spec import ModelSpec
 

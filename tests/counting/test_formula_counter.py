@@ -14,9 +14,9 @@ from torch import nn  # noqa: E402
 
 import flopbench  # noqa: E402
 from flopbench.core.errors import MeasureError  # noqa: E402
+from flopbench.counting import DEFAULT_COUNTERS  # noqa: E402
 from flopbench.counting.explain_text import explanation_text  # noqa: E402
 from flopbench.counting.measure import profiler, sources  # noqa: E402
-from flopbench.counting.registry import DEFAULT_COUNTERS  # noqa: E402
 from flopbench.counting.run import explain  # noqa: E402
 from flopbench.models.spec import parse_spec  # noqa: E402
 
