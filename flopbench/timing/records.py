@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -80,8 +81,9 @@ class ProcessRun(Record, frozen=True, kw_only=True):
             on a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, if a graph could be captured,
             ``graph_s`` on CUDA.
         left_out: the same of samples taken while the machine was slow.
-        pace: of the machine about the median sample, as a share of its best; None where it was not
-            read: on accelerators, with several threads, in older files.
+        pace_s: seconds of a fixed piece of work about the median sample; None where it was not
+            done: on accelerators, with several threads, in older files.
+        best_pace_s: its best, as far as this process knew.
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
         readings: of NVML meanwhile.
         images_done: (seconds, images) on the clock of the readings.
@@ -96,7 +98,8 @@ class ProcessRun(Record, frozen=True, kw_only=True):
     calls_per_sample: Positive
     columns: Mapping[str, tuple[NonNegative, ...]]
     left_out: Mapping[str, tuple[NonNegative, ...]] = {}
-    pace: NonNegative | None = None
+    pace_s: NonNegative | None = None
+    best_pace_s: NonNegative | None = None
     peak_bytes: Count | None = None
     readings: tuple[GpuReading, ...] = ()
     images_done: tuple[tuple[float, int], ...] = ()
@@ -193,6 +196,11 @@ class Timing(Record, frozen=True, kw_only=True):
         """Return the median of each process that has the column (default: the primary one)."""
         name = column or self.lead
         return [run.median_s(name) for run in self.processes if name in run.columns]
+
+    def paces(self) -> list[float]:
+        """Return the machine's pace in each process that read it, as a share of the best of all."""
+        best_s = min((run.best_pace_s or math.inf for run in self.processes), default=math.inf)
+        return [best_s / run.pace_s for run in self.processes if run.pace_s]
 
     def pooled(self) -> list[float]:
         """Return the samples of all processes, of the primary column."""

@@ -28,6 +28,7 @@ from flopbench.timing.file import TimingFile
 from flopbench.timing.measure import sampling
 from flopbench.timing.processes import JOBS, one_more_process, roofs_of
 from flopbench.timing.records import Timing, TimingSpec, Work
+from flopbench.timing.roofs import store_roofs
 from flopbench.timing.sweeps import Probe, key_batches, sweep
 
 PROCESSES = 3
@@ -290,9 +291,15 @@ class _Session:
         one = rows[0].what
         roofs = self.roofs[one.threads]
         families = [roof for roof in roofs.families if roof.dtype == one.dtype]
-        return one_more_process(
+        timed = one_more_process(
             rows, budget_s, self.effort.fewest, families=families, best_pace_s=roofs.pace_s
         )
+        read = [run.best_pace_s for row in timed for run in row.processes if run.best_pace_s]
+        if roofs.pace_s and min(read, default=roofs.pace_s) < roofs.pace_s:
+            # The roofs were measured in a slow phase: the next process, and run, know better.
+            self.roofs[one.threads] = replace(roofs, pace_s=min(read))
+            store_roofs(self.facts, self.roofs[one.threads])
+        return timed
 
     def file(self, rows: Iterable[Timing]) -> TimingFile:
         settings = protocol(self.effort)

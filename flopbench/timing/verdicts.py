@@ -291,8 +291,7 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
         severe.append(
             f"{unsettled} of {len(row.processes)} processes did not settle in {calls} warm-up calls"
         )
-    paces = [run.pace for run in row.processes if run.pace is not None]
-    slow = [pace for pace in paces if pace * (1 + PACE_WITHIN) < 1]
+    slow = [pace for pace in row.paces() if pace * (1 + PACE_WITHIN) < 1]
     if slow:
         severe.append(
             f"the machine ran at {percentage(min(slow))} of its best pace in {len(slow)} of "

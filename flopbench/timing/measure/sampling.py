@@ -82,7 +82,8 @@ class Sampled:
     calls_per_sample: int = 1
     columns: dict[str, list[float]] = field(default_factory=dict)
     left_out: dict[str, list[float]] = field(default_factory=dict)
-    pace: float | None = None
+    pace_s: float | None = None
+    best_pace_s: float | None = None
 
     def add(self, sample: dict[str, float]) -> None:
         """Add one sample."""
@@ -176,13 +177,13 @@ def sample(
     for sampled in results:
         sampled.stopped = "precise" if precise else "budget"
         sampled.keep(quick)
-        sampled.pace = paces.share(quick)
+        sampled.pace_s, sampled.best_pace_s = paces.about(quick)
     return results
 
 
 def best_pace(readings: Sequence[float]) -> float:
-    """Return the best pace that is not a slip of the clock: the 5 % quantile of some readings."""
-    return sorted(readings)[len(readings) // 20]
+    """Return the best pace that is no luck of a moment: the 20 % quantile of some readings."""
+    return sorted(readings)[len(readings) // 5]
 
 
 class _Paces:
@@ -212,8 +213,8 @@ class _Paces:
         """Return the places of the samples with the best pace, in order of time."""
         return sorted(sorted(range(len(self._about)), key=self._about.__getitem__)[:number])
 
-    def share(self, places: Sequence[int]) -> float | None:
-        """Return the pace of samples as a share of the best; None where it is not read."""
+    def about(self, places: Sequence[int]) -> tuple[float, float] | tuple[None, None]:
+        """Return the pace about the median of samples, and the best; None where it is not read."""
         if self._readings[0] is None:
-            return None
-        return self._best_s() / median([self._about[place] for place in places])
+            return None, None
+        return median([self._about[place] for place in places]), self._best_s()

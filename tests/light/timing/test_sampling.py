@@ -22,6 +22,7 @@ from flopbench.timing.measure.sampling import (
     WARM_UP_LIMIT_S,
     WARM_UP_S,
     Sampled,
+    best_pace,
     first_call,
     sample,
     warm_up,
@@ -134,7 +135,8 @@ def test_samples_of_a_slow_phase_are_set_apart() -> None:
     sampled = paced(slow_between(1.25, 1.5))
     assert sampled.columns["cpu_s"] == [1 / 16] * 17
     assert sampled.left_out["cpu_s"] == [3 / 32] * 3
-    assert (sampled.pace, sampled.stopped) == (1.0, "precise")
+    assert (sampled.pace_s, sampled.best_pace_s) == (1 / 1024, 1 / 1024)
+    assert sampled.stopped == "precise"
 
 
 def test_a_machine_that_stays_slow_is_waited_for_and_said_to_be_slow() -> None:
@@ -143,7 +145,8 @@ def test_a_machine_that_stays_slow_is_waited_for_and_said_to_be_slow() -> None:
     assert sampled.columns["cpu_s"] == [3 / 32] * FEWEST_SAMPLES
     taken = FEWEST_SAMPLES + len(sampled.left_out["cpu_s"])
     assert PATIENCE_S <= taken * 3 / 32 < PATIENCE_S + 10 / 16
-    assert (sampled.pace, sampled.stopped) == (2 / 3, "budget")
+    assert (sampled.pace_s, sampled.best_pace_s) == (1.5 / 1024, 1 / 1024)
+    assert sampled.stopped == "budget"
 
 
 def test_a_pace_within_the_tolerance_counts() -> None:
@@ -163,10 +166,17 @@ def test_calls_that_take_turns_leave_the_same_samples_out() -> None:
     assert median(other.columns["cpu_s"]) == 3 * median(one.columns["cpu_s"]) == 3 / 64
 
 
+def test_a_lucky_moment_is_no_best_pace() -> None:
+    """One reading of twenty-one that is twice as quick leaves no sample out."""
+    assert best_pace([1.0] * 20 + [0.5]) == 1.0
+    sampled = paced(lambda now: 0.5 if 1.3 < now < 1.4 else 1.0, fewest=20)
+    assert not sampled.left_out
+
+
 def test_without_a_pace_nothing_is_left_out() -> None:
     """On accelerators and with several threads it is not read."""
     (sampled,) = sample(NoiseClock(1 / 16, outliers=0.3), [idle], budget_s=2.0)
-    assert (sampled.left_out, sampled.pace) == ({}, None)
+    assert (sampled.left_out, sampled.pace_s, sampled.best_pace_s) == ({}, None, None)
 
 
 @pytest.mark.parametrize(("fewest", "samples"), [(1, 10), (6, 10), (10, 10), (11, 20), (25, 30)])
