@@ -20,6 +20,8 @@ from flopbench.core.limits import LARGEST_COST, LARGEST_EXPONENT, LONGEST_NUMBER
 
 GIGA = 10**9
 FLOPS_PER_MAC = 2
+EXACT_FLOATS = 2**53
+"""Whole numbers below it are exact as float64."""
 
 CONVENTION = (
     "1 GMAC = 1e9 multiply-accumulates (MACs). 1 MAC = 2 FLOPs; what papers on efficient "

@@ -13,13 +13,12 @@ from fractions import Fraction
 from typing import Any
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval, interval, normal_limit
+from flopbench.core.units import EXACT_FLOATS
 from flopbench.estimate.charges import Rule, charge_items, record_items
 from flopbench.estimate.estimator import macs_of, whole_macs
 from flopbench.estimate.prices import PriceList
 from flopbench.policy.counts import LogCounts, SumCounts, WithoutRecords
 
-EXACT = 1 << 53
-"""Whole numbers below it are exact as float64."""
 Moments = tuple[int, Fraction, Fraction]
 """How many videos there are, what they cost in MACs, and the sum of the squares of that."""
 
@@ -104,7 +103,7 @@ def moments_of_records(
 
     scale = math.lcm(*(unit.denominator for _, unit in charged()))
     most = sum((int(times.max()) + 1) * unit for times, unit in charged())
-    large = most * parts * scale >= EXACT
+    large = most * parts * scale >= EXACT_FLOATS
     costs: Any = np.zeros(counts.videos, object if large else float)[chosen]
     for times, unit in charged():
         whole, one = np.rint(times * float(parts)), int(unit * scale)

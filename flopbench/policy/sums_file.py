@@ -33,7 +33,7 @@ import numpy as np
 from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.limits import MOST_STEPS
 from flopbench.core.remarks import Remark
-from flopbench.core.units import number_of
+from flopbench.core.units import EXACT_FLOATS, number_of
 from flopbench.policy.columns import json_value
 from flopbench.policy.counts import LogCounts, Source, SumCounts, objects, sorted_labels
 from flopbench.policy.counts_file import SUMS, Part, about_of, naming, write_counts
@@ -44,9 +44,8 @@ from flopbench.policy.parts import about_all
 from flopbench.policy.plan import Plan, plan_of
 
 VIDEO, RECORDS, STEPS = "video", "records", "steps"
-EXACT = 1 << 53
-"""Whole numbers below it are exact as float64, in which matrices are multiplied fast."""
 AT_ONCE = 1 << 12
+"""Videos whose products are exact as float64, in which matrices are multiplied fast."""
 MOST_SUMS = 10_000_000
 """Of a part: 13 amounts (5 actions) of 100,000 labels; no more fits the memory while it is made."""
 NO_SUMS = "leave --sums out: a part with a row for each record has no such limit"
@@ -126,7 +125,7 @@ def _sums(
 ) -> Iterator[tuple[tuple[str, str], int]]:
     """Yield the sums over some videos that are not 0."""
     names, largest = list(columns), max(int(own.max()) for own in columns.values())
-    kind: Any = np.float64 if largest**2 * AT_ONCE < EXACT else object
+    kind: Any = np.float64 if largest**2 * AT_ONCE < EXACT_FLOATS else object
     products: Any = np.zeros((len(names), len(names)), object)
     for low in range(0, len(videos), AT_ONCE):
         some = videos[low : low + AT_ONCE]

@@ -100,7 +100,7 @@ class FamilyRoof(Record, frozen=True, kw_only=True):
 class Roofs(Record, frozen=True, kw_only=True):
     """All roofs measured on one device with one number of threads (of torch on the CPU).
 
-    ``pace_s`` is the best time of ``clocks.pace_s``; None where it is not read.
+    ``pace_s`` is the best time of ``CpuClock.pace``; None where it is not read.
     """
 
     device: str

@@ -50,16 +50,16 @@ class CpuClock:
         return sample
 
     def pace(self) -> float | None:
-        """Return the CPU time of a loop, with one thread: it tells nothing of other cores."""
-        return pace_s() if self.lead == "cpu_s" else None
+        """Return the CPU time of ``PACE_STEPS`` steps of Python, which leave caches be.
 
-
-def pace_s() -> float:
-    """Return the CPU time of ``PACE_STEPS`` steps of Python, which leave a network's caches be."""
-    total, begun = 0, time.process_time_ns()
-    for step in range(PACE_STEPS):
-        total += step
-    return (time.process_time_ns() - begun) / 1e9
+        None with several threads: it tells nothing of other cores.
+        """
+        if self.lead != "cpu_s":
+            return None
+        total, begun = 0, time.process_time_ns()
+        for step in range(PACE_STEPS):
+            total += step
+        return (time.process_time_ns() - begun) / 1e9
 
 
 def waited_ns() -> int | None:
@@ -70,7 +70,7 @@ def waited_ns() -> int | None:
         return None
 
 
-class CudaClock:
+class CudaClock(Clock):
     """CUDA events inside host clocks: enqueue, GPU and end-to-end time of every single call.
 
     ``enqueue_s``: until the host has launched everything; ``gpu_s``: between the events around
@@ -112,12 +112,8 @@ class CudaClock:
         self._end.synchronize()
         return float(self._start.elapsed_time(self._end) / 1e3)
 
-    def pace(self) -> float | None:
-        """A device's pace is not that of its host."""
-        return None
 
-
-class HostClock:
+class HostClock(Clock):
     """Host time around a call and a synchronisation, for devices without events (MPS)."""
 
     lead = "end_to_end_s"
@@ -141,10 +137,6 @@ class HostClock:
             "enqueue_s": (enqueued - begun) / 1e9 / calls,
             "end_to_end_s": (done - begun) / 1e9 / calls,
         }
-
-    def pace(self) -> float | None:
-        """A device's pace is not that of its host."""
-        return None
 
 
 def clock_for(device: str, threads: int) -> Clock:

@@ -68,7 +68,8 @@ class Clock(Protocol):
         """Make ``calls`` calls; return column name -> seconds per call."""
 
     def pace(self) -> float | None:
-        """Return the seconds of a fixed piece of work; None where it would say nothing."""
+        """Return the seconds of a fixed piece of work; None where these tell nothing."""
+        return None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 from flopbench.core.errors import MeasureError
+from flopbench.core.units import EXACT_FLOATS
 from flopbench.counting.measure.counters.base import (
     Counted,
     Ledger,
@@ -298,7 +299,7 @@ def _exact(value: float, what: str) -> int:
     Raises:
         MeasureError: it is not a whole number, or is too large to be exact.
     """
-    if value != int(value) or abs(value) >= 2**53:
+    if value != int(value) or abs(value) >= EXACT_FLOATS:
         raise MeasureError(f"THOP gives {value!r} as {what}: not a whole number below 2**53")
     return int(value)
 
