@@ -22,7 +22,6 @@ A line is one setting: with 2,000 repetitions its coverage is known to ± 1 poin
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -186,7 +185,7 @@ def _with_processes(
             for mode, one in first.modes.items()
         }
         calibrated.append(replace(first, hot=hot, modes=modes))
-    return dataclasses.replace(
+    return replace(
         prices,
         times=replace(prices.times, rows=tuple(rows)),
         overheads=replace(prices.overheads, runs=calibrated),

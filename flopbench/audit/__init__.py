@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
+
+from msgspec import Struct
 
 from flopbench.audit.deriving import derive
 from flopbench.audit.records import Claim, ClaimFile, Derived, NotDerived, decimals, rounded
@@ -30,8 +31,7 @@ FURTHER_DIGITS = 2
 """A recomputed number is shown with so many more digits than the printed one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimResult:
+class ClaimResult(Struct, frozen=True, kw_only=True):
     """One claim of a file, and its verdict.
 
     Attributes:
@@ -82,8 +82,7 @@ class ClaimResult:
         return f"{text} as {READ_AS[self.read_as]}" if self.read_as else text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
+class Audit(Struct, frozen=True, kw_only=True):
     """All claims of some files, in their order, and by which counters and libraries."""
 
     files: tuple[ClaimFile, ...]

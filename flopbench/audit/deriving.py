@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+
+from msgspec import Struct
 
 from flopbench.audit.records import (
     Claim,
@@ -255,8 +256,7 @@ Measured = Mapping[tuple[ModelSpec, str], CostProfile | str]
 """(specification, counter) -> a profile, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitPrice:
+class UnitPrice(Struct, frozen=True, kw_only=True):
     """What one run costs; ``low`` and ``high`` are what a printed figure's rounding allows.
 
     ``origin`` is a few words (``published resnet50@224``), ``notes`` its source and misprints.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.core.records import Record
@@ -189,8 +188,7 @@ class Claim(ClaimHead, frozen=True, kw_only=True):
         return bool(self.components) and len(self.readings) > 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimFile:
+class ClaimFile(Struct, frozen=True, kw_only=True):
     """The claims of one publication, at least one; ``name`` as ``read_claims`` takes it."""
 
     name: str
@@ -244,8 +242,7 @@ def exact_text(value: Fraction, digits: int = 12) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
+class Stated(Struct, frozen=True, kw_only=True):
     """A whole number that a derivation takes from the publication, and that may be wrong."""
 
     what: str
@@ -255,8 +252,7 @@ class Stated:
     """The result with another number in its place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Derived:
+class Derived(Struct, frozen=True, kw_only=True):
     """A number, recomputed.
 
     Attributes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.audit.records import Derived, decimals, exact_text, half_unit, rounded
 from flopbench.core.units import FLOPS_PER_MAC
@@ -28,8 +29,7 @@ LARGEST_T = 128
 """Numbers of frames above this are not tried in place of the stated one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimVerdict:
+class ClaimVerdict(Struct, frozen=True, kw_only=True):
     """The verdict, and by how much and why the number is another.
 
     ``off`` is None where it is reproduced or a 0 was recomputed.

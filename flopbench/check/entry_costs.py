@@ -7,8 +7,9 @@ user's code is counted again each time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from flopbench.check.records import (
     Config,

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.check.config import budget_for, unmatched_budgets
 from flopbench.check.records import (
@@ -43,8 +45,7 @@ _ADDED = ("added_macs", "added_params", "added_activations")
 NO_BASELINE = "there is no baseline yet, so nothing can have grown; limits still apply"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class Against(Struct, frozen=True, kw_only=True):
     """What costs are compared with.
 
     Attributes:

@@ -7,9 +7,10 @@ fraction, a latency is in seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from flopbench.counting.agreement import REFERENCE
 from flopbench.estimate.charges import ChargeItem
@@ -36,8 +37,7 @@ LATENCY_INCREASE = Fraction(1, 10)
 """How much slower a latency may become by default: a smaller share would trip on noise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One thing that is guarded: a model, or a policy log.
 
     Attributes:
@@ -57,8 +57,8 @@ class Entry:
     policy_log: str = ""
     preset: str = ""
     rule: str = ""
-    components: Mapping[str, str] = field(default_factory=dict)
-    variants: Mapping[str, str] = field(default_factory=dict)
+    components: Mapping[str, str] = {}
+    variants: Mapping[str, str] = {}
     line: int = 0
 
     @property
@@ -67,8 +67,7 @@ class Entry:
         return self.model or self.policy_log
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Struct, frozen=True, kw_only=True):
     """How much an entry may cost, and how much more than before.
 
     Attributes:
@@ -97,8 +96,7 @@ class Budget:
         return max(old * (1 + self.max_increase), old + self.min_delta)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """What ``flopbench check`` is to guard.
 
     Attributes:
@@ -118,8 +116,7 @@ class Config:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleCost:
+class ModuleCost(Struct, frozen=True, kw_only=True):
     """One module of a model, without its children.
 
     Attributes:
@@ -140,12 +137,11 @@ class ModuleCost:
     activations: int
     calls: int
     ops: tuple[str, ...] = ()
-    shape: Mapping[str, Any] = field(default_factory=dict)
+    shape: Mapping[str, Any] = {}
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCost:
+class ModelCost(Struct, frozen=True, kw_only=True):
     """What a model costs.
 
     Attributes:
@@ -169,21 +165,19 @@ class ModelCost:
     params: int
     activations: int
     modules: tuple[ModuleCost, ...]
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = {}
     gaps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PricedComponent:
+class PricedComponent(Struct, frozen=True, kw_only=True):
     """One network of a policy log, and the MACs of one run, under the log's counter."""
 
     spec: str
     total_macs: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogCost:
+class LogCost(Struct, frozen=True, kw_only=True):
     """What a policy costs, from its log.
 
     Attributes:
@@ -203,15 +197,14 @@ class LogCost:
     videos: int | None
     components: Mapping[str, PricedComponent]
     events: tuple[ChargeItem[Fraction], ...]
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
 
 
 Cost = ModelCost | LogCost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True, kw_only=True):
     """One move of the baseline, by metric: from nothing for a new entry, to nothing for a removed
     one; with the reason in the words of whoever accepted it.
     """
@@ -221,20 +214,18 @@ class Acceptance:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """One entry of a baseline: its cost, and every move that led there, the oldest first."""
 
     cost: Cost
     accepted: tuple[Acceptance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class Baseline(Struct, frozen=True, kw_only=True):
     """Accepted costs, and the moves that removed entries; messages call it ``source``."""
 
-    entries: Mapping[str, Kept] = field(default_factory=dict)
-    removed: Mapping[str, Acceptance] = field(default_factory=dict)
+    entries: Mapping[str, Kept] = {}
+    removed: Mapping[str, Acceptance] = {}
     source: str = ""
 
 

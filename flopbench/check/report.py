@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from flopbench.check.records import EARLIER_NAMES, Budget, Gate, Metric
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_NOT_COMPARABLE, EXIT_OK
@@ -34,8 +35,7 @@ ADVISORY = "advisory: this does not fail the check"
 """Reason of a violation under an advisory gate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricResult:
+class MetricResult(Struct, frozen=True, kw_only=True):
     """One metric of one entry against its baseline and its budget.
 
     Attributes:
@@ -103,8 +103,7 @@ class MetricResult:
         return self.new - self.old
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleChange:
+class ModuleChange(Struct, frozen=True, kw_only=True):
     """One module of a model that changed.
 
     Attributes:
@@ -129,8 +128,7 @@ class ModuleChange:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseShare:
+class CauseShare(Struct, frozen=True, kw_only=True):
     """How much of an entry's change has one cause.
 
     Attributes:
@@ -143,8 +141,7 @@ class CauseShare:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventShare:
+class EventShare(Struct, frozen=True, kw_only=True):
     """One action's, exit's or charge's part in the change of a policy's cost, in MACs per video.
 
     Attributes:
@@ -163,8 +160,7 @@ class EventShare:
     unit_costs: Fraction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentChange:
+class ComponentChange(Struct, frozen=True, kw_only=True):
     """A network of a policy whose price changed, in MACs per run; None where it did not exist."""
 
     name: str
@@ -174,8 +170,7 @@ class ComponentChange:
     new_macs: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class Split(Struct, frozen=True, kw_only=True):
     """The change of a policy's cost, split into choices and unit costs; exact.
 
     Attributes:
@@ -191,8 +186,7 @@ class Split:
     components: tuple[ComponentChange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryResult:
+class EntryResult(Struct, frozen=True, kw_only=True):
     """One entry.
 
     Attributes:
@@ -221,8 +215,7 @@ class EntryResult:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelfTestResult:
+class SelfTestResult(Struct, frozen=True, kw_only=True):
     """One injected growth and what the check made of it.
 
     Attributes:
@@ -236,8 +229,7 @@ class SelfTestResult:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """One check.
 
     Attributes:
@@ -314,7 +306,9 @@ class Report:
             what="a report of flopbench check",
             remake="flopbench check --format json",
         )
-        fields = {key: _with_current_names(data[key]) for key in data if key in cls.__slots__}
+        fields = {
+            key: _with_current_names(data[key]) for key in data if key in cls.__struct_fields__
+        }
         return decode(fields, cls, where, dec_hook=lambda _, value: amount_from(value))
 
 

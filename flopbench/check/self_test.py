@@ -8,9 +8,10 @@ and baseline: whatever does not fail then would not fail for a pull request eith
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 from math import ceil
+
+from msgspec.structs import replace
 
 from flopbench.check.judging import Against, judge_entries
 from flopbench.check.records import Baseline, Config, Cost, Kept, LogCost, Metric, amounts

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     check_times(args)
     if any(is_timing_file(path) for path in args.logs):
         return _compare_timings(args)
-    from dataclasses import replace  # takes a while to import, which --help has not
+    from msgspec.structs import replace  # takes a while to import, which --help has not
 
     from flopbench.estimate.compare import compare, same_terms
     from flopbench.estimate.comparison_text import comparison_tables, comparison_warnings

@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.statistics import Z_95, Ends, student_95
 from flopbench.core.units import gflops
@@ -34,8 +35,7 @@ CHUNK = 1 << 22
 """Draws (resamples × videos) held at once: 4 bytes each, and the same again while in use."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class Interval(Struct, frozen=True, kw_only=True):
     """A 95 % interval of a mean over videos, in GFLOPS a video; its limit has 0 resamples.
 
     ``clusters`` is how many clusters were drawn; None where videos were.

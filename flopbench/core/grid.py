@@ -6,8 +6,10 @@ import io
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TextIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import markdown_escape, markdown_line, one_line
@@ -25,8 +27,7 @@ _MARKS = r"(?: (?:\[[0-9]+\])+)+$"
 """References to footnotes at the end of a cell; ``depths=[2]`` of a specification is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(Struct, frozen=True, kw_only=True):
     """One column.
 
     Attributes:
@@ -73,8 +74,7 @@ def columns(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class Grid(Struct, frozen=True, kw_only=True):
     """A table ready to be drawn.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.escaping import LATEX_FALLBACK, OTHER_SCRIPTS, latex_escape, one_line
 from flopbench.core.grid import Column, Grid, fitted, lines_below
@@ -36,8 +37,7 @@ _NUMBER = re.compile(r"-?[0-9][0-9,.]*")
 _RANGE = re.compile(r"(-?[0-9][0-9,.]*) to (-?[0-9][0-9,.]*)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatexOptions:
+class LatexOptions(Struct, frozen=True, kw_only=True):
     """What a paper asks of a table.
 
     Attributes:

@@ -62,7 +62,7 @@ def decode(
 
     Args:
         data: what JSON or TOML gave.
-        kind: a ``Record``, a dataclass, or any type that msgspec knows.
+        kind: a ``Record``, another Struct, or any type that msgspec knows.
         where: names the file, for the message.
         complete: whether a field that has a default must be there too.
         dec_hook: turns a value into a type that msgspec does not know; the text of its ValueError

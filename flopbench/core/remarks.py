@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from msgspec import Struct
+from msgspec.structs import replace
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+
+class Remark(Struct, frozen=True):
     """A warning or a note; one line of text where it is printed.
 
     Attributes:
@@ -19,7 +20,7 @@ class Remark:
 
     text: str
     subject: str = ""
-    kind: Literal["", "left out", "rules", "clusters"] = field(default="", compare=False)
+    kind: Literal["", "left out", "rules", "clusters"] = ""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.text}" if self.subject else self.text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, TextIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import markdown_line, one_line
@@ -28,8 +30,7 @@ TEXT_WIDTH = 120
 """Characters, where Python shows a result on no terminal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """How a user wants to see a result.
 
     Attributes:
@@ -94,8 +95,7 @@ def grid_of(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class Tables(Struct, frozen=True, kw_only=True):
     """A result, ready to be shown.
 
     Attributes:
@@ -114,7 +114,7 @@ class Tables:
     warnings: Sequence[object] = ()
     below: Sequence[str] = ()
     notes: Sequence[str] = ()
-    styles: Mapping[str, str] = field(default_factory=dict)
+    styles: Mapping[str, str] = {}
 
     def render(self, layout: Layout | str, stream: TextIO) -> str | None:
         """Return the text of a format, or draw ``table`` on the stream and return None.

@@ -11,9 +11,11 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.limits import MOST_KEY_PARTS
@@ -155,8 +157,7 @@ def line_of(lines: Mapping[KeyPath, int], path: Sequence[str | int]) -> int:
     return next((lines[keys] for keys in around if keys in lines), 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TomlBlock:
+class TomlBlock(Struct, frozen=True, kw_only=True):
     """One table of a file, and where it is.
 
     Attributes:

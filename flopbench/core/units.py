@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, cut
 from flopbench.core.limits import LARGEST_COST, LARGEST_EXPONENT, LONGEST_NUMBER
@@ -208,8 +209,7 @@ def number_of(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {plural(count, one, many)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True):
     """What one sample of a log and one step of it are called, in the singular."""
 
     sample: str = "video"
@@ -305,8 +305,7 @@ def rate(per_second: float, unit: str) -> str:
     return f"{plain_number(billions / 1000)} T{unit}/s"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class Scale(Struct, frozen=True, kw_only=True):
     """The unit of an axis or a table: counts a unit; its prefix is empty, ``k``, ``M`` or ``G``."""
 
     divisor: int

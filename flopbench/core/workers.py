@@ -20,9 +20,10 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from flopbench.core import errors, stopping
 from flopbench.core.errors import FlopbenchError, MeasureError
@@ -157,8 +158,7 @@ class Answer(NamedTuple):
     peak_bytes: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class _Worker:
+class _Worker(Struct, kw_only=True):
     """A process that does one job after another, and the line to it."""
 
     process: Any

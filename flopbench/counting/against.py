@@ -10,9 +10,11 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import asdict
 
 from flopbench.core.errors import DataError
 from flopbench.core.files import read_text
@@ -33,8 +35,7 @@ _SIZES = ("infer_img_size", "img_size")
 _EXPECTED = "expected the columns of timm's results files: model, infer_img_size, infer_gmacs"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """A published figure that is not ours to its last printed decimal.
 
     Attributes:
@@ -59,8 +60,7 @@ class Difference:
         return float(self.published) / self.ours - 1 if self.ours else float("inf")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class Against(Struct, frozen=True, kw_only=True):
     """What a comparison found.
 
     Attributes:
@@ -219,4 +219,4 @@ def _as_json(found: Against) -> dict[str, object]:
         {"quantity": quantity, "counter": counter, "figures": number}
         for (quantity, counter), number in found.agreeing.items()
     ]
-    return {**asdict(found), "agreeing": agreeing}
+    return {**asdict(found), "differences": to_builtins(found.differences), "agreeing": agreeing}

@@ -15,12 +15,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, FlopbenchError, complain
 from flopbench.core.files import parse_json, write_atomic
@@ -59,8 +59,7 @@ class _Stored(Record, frozen=True, kw_only=True):
     profile: CostProfile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheEntry:
+class CacheEntry(Struct, frozen=True, kw_only=True):
     """Where one profile is stored; ``key`` holds everything that it depends on, as JSON."""
 
     key: str

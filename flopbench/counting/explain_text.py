@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TextIO
+
+from msgspec.structs import replace
 
 from flopbench.core.grid import Grid, columns, to_terminal, write_prose
 from flopbench.core.units import CONVENTION, macs_text, millions, percent, plural

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.counting.profile import CostProfile
 
@@ -14,8 +15,7 @@ MODEL = "(model)"
 """The model itself, which has no path."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleSum:
+class ModuleSum(Struct, frozen=True, kw_only=True):
     """One module, its children included; the level of the model is 0."""
 
     path: str
@@ -25,8 +25,7 @@ class ModuleSum:
     params: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPart:
+class ModelPart(Struct, frozen=True, kw_only=True):
     """One part of a model that was split at some depth of its tree.
 
     Attributes:

@@ -11,10 +11,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, near_match
 
@@ -24,8 +25,7 @@ WITNESS = "formula"
 """Joins the default counters where none of them confirms what ``torch`` gives."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CounterInfo:
+class CounterInfo(Struct, frozen=True, kw_only=True):
     """Where a counter comes from.
 
     Attributes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
@@ -16,8 +16,7 @@ from flopbench.models.presets import PublishedRow, explain_published
 from flopbench.models.spec import ModelSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class Measurement(Struct, frozen=True, kw_only=True):
     """One specification under the counters asked for.
 
     Attributes:

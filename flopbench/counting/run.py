@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.counting import DEFAULT_COUNTERS, cache
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
 NOT_CACHED = "not in the cache, and measuring was not requested"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """Everything that is known of one model at one input.
 
     Attributes:

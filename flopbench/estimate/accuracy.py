@@ -9,8 +9,9 @@ threshold (as in scikit-learn), so the order of the videos in a file does not ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from flopbench.core.bootstrap import (
     MAP_RESAMPLES,
@@ -39,8 +40,7 @@ _LABEL_HINT = "a label id is a column of the scores, counted from 0; leave out p
 _LOGS_HINT = "python -m pip install 'flopbench[logs]'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
+class Accuracy(Struct, frozen=True, kw_only=True):
     """One accuracy of one method on one set of videos.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
 
 from flopbench.core.errors import DataError
 
@@ -20,8 +21,7 @@ RULES: tuple[Rule, ...] = ("exact", "published")
 Times = TypeVar("Times")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeItem(Generic[Times]):
+class ChargeItem(Struct, Generic[Times], frozen=True, kw_only=True):
     """One item that a log is charged for.
 
     Attributes:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.remarks import Remark
@@ -38,8 +39,7 @@ _NUMBERED = re.compile(r"(?P<prefix>.+)(?P<mark>[/_.:#|-])[A-Za-z]*(?P<number>[0
 """``clip7/frame12``, ``v1_q3``, ``bear/00012.jpg``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clusters:
+class Clusters(Struct, frozen=True, kw_only=True):
     """Which videos of a log are drawn together.
 
     Attributes:

@@ -7,10 +7,12 @@ GFLOPS per video.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from itertools import permutations
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.core.remarks import Remark
@@ -47,8 +49,7 @@ MUST_MATCH = ("dataset", "split")
 """Header fields in which two runs must agree to be compared."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dominance:
+class Dominance(Struct, frozen=True, kw_only=True):
     """One method that is at least as accurate and at most as costly as another.
 
     ``clear`` is whether the 95 % intervals of both differences exclude 0; None if one is missing.
@@ -59,8 +60,7 @@ class Dominance:
     clear: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inversion:
+class Inversion(Struct, frozen=True, kw_only=True):
     """One method that is cheaper in GFLOPS than another, and slower in ms.
 
     Attributes:
@@ -72,8 +72,7 @@ class Inversion:
     resolved: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Comparison(Shown):
+class Comparison(Shown, Struct, frozen=True, kw_only=True):
     """Runs side by side.
 
     Attributes:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from typing import Any
+
+from msgspec import to_builtins
+from msgspec.structs import asdict, replace
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.grid import Grid, columns, to_csv
@@ -57,7 +59,7 @@ def comparison_json(comparison: Comparison) -> str:
             own["time"] = None if method.time is None else method.time.data
         data["dominance_ms"] = [asdict(d) for d in comparison.dominance_ms]
         data["pareto_front_ms"] = list(comparison.front_ms)
-        data["inversions"] = [asdict(one) for one in comparison.inversions]
+        data["inversions"] = to_builtins(comparison.inversions)
     else:
         for one in differences:
             del one["ms_per_video"], one["ci95_ms_per_video"]

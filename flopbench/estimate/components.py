@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.counting.cost_row import CostRow, trusted_row
@@ -17,8 +18,7 @@ from flopbench.models.spec import ModelSpec, parse_spec
 from flopbench.policy.header import Component, CountedRow, Header
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class Chosen(Struct, frozen=True, kw_only=True):
     """What one component stands for.
 
     Attributes:

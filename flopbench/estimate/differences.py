@@ -7,8 +7,9 @@ all logs, so a repeat of the timings changes the times of both: what they run eq
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.statistics import Ends
@@ -21,8 +22,7 @@ from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """One method minus another.
 
     Attributes:

@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.core.units import number_of
@@ -47,8 +48,7 @@ def difficulty_needs(
     }, ["extra"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
+class Levels(Struct, frozen=True, kw_only=True):
     """The records of a log by the difficulty of their videos.
 
     ``groups`` has the indices of each level's records; ``thirds`` says whether a number was cut

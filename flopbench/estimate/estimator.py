@@ -18,9 +18,10 @@ Sums are exact: counts and prices are integers, and quotients are fractions unti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.errors import DataError
 from flopbench.core.units import gflops
@@ -31,8 +32,7 @@ from flopbench.policy.header import Costs
 from flopbench.policy.plan import Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentCost:
+class ComponentCost(Struct, frozen=True, kw_only=True):
     """What one component adds.
 
     Attributes:
@@ -54,8 +54,7 @@ class ComponentCost:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionCost:
+class ActionCost(Struct, frozen=True, kw_only=True):
     """What one action, or one exit, adds.
 
     Attributes:
@@ -79,8 +78,7 @@ class ActionCost:
     own_gflops_per_video: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(Struct, frozen=True, kw_only=True):
     """One log under one price list and one rule.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval
 from flopbench.core.errors import InputError
@@ -20,8 +21,7 @@ SMALLEST_LIMIT = 1000
 """The bootstrap is always drawn for a group of up to so many videos."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """Some of a run's videos: a class, or a level of difficulty."""
 
     name: str

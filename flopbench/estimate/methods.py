@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import InputError, distinct, near_match
@@ -32,8 +33,7 @@ _ALIASES: Mapping[str, Metric] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTime:
+class RunTime(Struct, frozen=True, kw_only=True):
     """What a run takes, by measured times of its networks; ``replay.run_times`` makes it.
 
     Attributes:
@@ -56,7 +56,7 @@ class RunTime:
     repeats: Mapping[str, Ends | None]
     setting: str
     source: str
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    data: Mapping[str, Any] = {}
     warnings: tuple[Remark, ...] = ()
 
     @property
@@ -65,8 +65,7 @@ class RunTime:
         return 1e3 / self.ms_per_video if self.ms_per_video else math.inf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class Method(Struct, frozen=True, kw_only=True):
     """One line of the comparison.
 
     Attributes:
@@ -86,8 +85,8 @@ class Method:
     quoted: float | None
     why_none: str = ""
     quotes_other: float | None = None
-    predictions: Predictions | None = field(default=None, repr=False)
-    time: RunTime | None = field(default=None, repr=False)
+    predictions: Predictions | None = None
+    time: RunTime | None = None
 
     @property
     def percent(self) -> float | None:

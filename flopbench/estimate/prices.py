@@ -7,8 +7,9 @@ Prices come from a saved cost table, else from the cache, else from measuring. O
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import GIGA, percent
@@ -34,8 +35,7 @@ MEASURED = "measured by flopbench"
 """Where prices come from that the log itself has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(Struct, frozen=True, kw_only=True):
     """What one run of a component costs.
 
     Attributes:
@@ -61,8 +61,7 @@ class Price:
     stand_in: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceList:
+class PriceList(Struct, frozen=True, kw_only=True):
     """Prices of all components under one counter.
 
     Attributes:
@@ -89,8 +88,7 @@ class PriceList:
         return f"prices {self.source}" if made else f"prices from {self.source}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceBook:
+class PriceBook(Struct, frozen=True, kw_only=True):
     """The price lists of one log.
 
     Attributes:

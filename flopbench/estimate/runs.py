@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.bootstrap import RESAMPLES, Interval
 from flopbench.core.errors import InputError
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from flopbench.estimate.groups import Group
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Run(Shown):
+class Run(Shown, Struct, frozen=True, kw_only=True):
     """Everything known about what a run cost.
 
     Attributes:
@@ -81,8 +81,7 @@ class Run(Shown):
         return self.book.lists[self.book.primary]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class Choices(Struct, frozen=True, kw_only=True):
     """What a user may choose.
 
     Attributes:

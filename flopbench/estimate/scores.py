@@ -7,8 +7,9 @@ does: probabilities as they are, logits after the softmax of each view.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from flopbench.policy.counts import LogCounts, WithoutRecords, objects
 
@@ -52,8 +53,7 @@ def powers(scores: Any) -> tuple[Any, Any]:
     return exponentials, exponentials.sum(axis=1, keepdims=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predictions:
+class Predictions(Struct, frozen=True, kw_only=True):
     """What accuracies are computed from, of n videos.
 
     Attributes:

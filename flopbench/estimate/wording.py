@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.core.statistics import Ends
 from flopbench.core.units import (
@@ -21,8 +22,7 @@ SHORT = {"video": "v", "frame": "f"}
 """As AR-Net's Table 3 (ECCV 2020) abbreviates them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
+class Costs(Struct, frozen=True, kw_only=True):
     """The words and the unit of the costs of one table."""
 
     words: Words

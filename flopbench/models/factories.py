@@ -14,9 +14,11 @@ import enum
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.core.limits import LARGEST_SOURCE_BYTES
@@ -43,8 +45,7 @@ _WEIGHTS = re.compile(
 """Names of parameters for weights, which may name the weights or switch them on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Factory:
+class Factory(Struct, frozen=True):
     """What makes a model.
 
     Attributes:

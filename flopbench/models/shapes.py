@@ -18,9 +18,10 @@ import math
 import re
 from ast import literal_eval
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, cut, near_match
 from flopbench.core.limits import LONGEST_SPECIFICATION, MOST_ELEMENTS
@@ -48,8 +49,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A tensor to be made: its shape, and its dtype where that is not the model's own."""
 
     extents: tuple[int, ...]

@@ -26,8 +26,10 @@ import math
 import re
 from ast import literal_eval
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, cut
 from flopbench.core.limits import LONGEST_SPECIFICATION, MOST_ELEMENTS
@@ -54,8 +56,7 @@ _BARE = re.compile(r"[^\s'\"()\[\]{},@][^'\"()\[\]{},@]*")
 """Text that needs no quotes as an option."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ModelSpec:
+class ModelSpec(Struct, frozen=True, kw_only=True, eq=False):
     """One network at one input.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, near_match
 from flopbench.core.limits import LARGEST_AMOUNT
@@ -35,8 +35,7 @@ IDS = "id"
 """Among the requested columns: put real names into ``Block.ids``, which a decoder may omit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Struct, frozen=True, kw_only=True):
     """Some samples as arrays. n samples, s sequences (one per sample and stream), d decisions.
 
     Attributes:
@@ -71,7 +70,7 @@ class Block:
     views: Sequence[Any] | None = None
     labels: Any = ()
     label_lengths: Any = None
-    columns: dict[str, Sequence[Any]] = field(default_factory=dict)
+    columns: dict[str, Sequence[Any]] = {}
     hashes: Any = None
     hashed_by: str = NAMES
     first_ids: Sequence[str] = ()

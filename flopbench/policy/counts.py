@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from flopbench.core.remarks import Remark
 from flopbench.policy.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """The files of a log, for people: ``run.jsonl``, or ``run.rank0.jsonl and 3 more``."""
 
     first: str = ""
@@ -29,8 +29,7 @@ class Source:
         return Path(self.first).name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(Struct, frozen=True, kw_only=True):
     """Sums over some videos, exact integers where the log holds decisions.
 
     Attributes:
@@ -51,11 +50,10 @@ class Totals:
     decisions: Sequence[float | Fraction] | None
     own_spans: bool = False
     exits: Sequence[int | Fraction] = ()
-    counts: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogCounts:
+class LogCounts(Struct, frozen=True, kw_only=True):
     """The counts of one log. n records (a record is one view of one video), a actions.
 
     Attributes:
@@ -91,7 +89,7 @@ class LogCounts:
     label_codes: Any = None
     label_lengths: Any = None
     label_values: tuple[Any, ...] = ()
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = {}
     ids: Sequence[str] | None = None
     first_ids: Sequence[str] = ()
     at_random: bool = False
@@ -220,8 +218,7 @@ def objects(values: Iterable[Any]) -> Any:
     return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WithoutRecords:
+class WithoutRecords(Struct, frozen=True, kw_only=True):
     """What a log adds up to where its records are not known; ``what`` is what messages call it."""
 
     what: ClassVar[str]
@@ -234,8 +231,7 @@ class WithoutRecords:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareCounts(WithoutRecords):
+class ShareCounts(WithoutRecords, frozen=True, kw_only=True):
     """A published distribution: shares of actions or of exits, without the records they came from.
 
     Attributes:
@@ -276,8 +272,7 @@ class ShareCounts(WithoutRecords):
         return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumCounts(WithoutRecords):
+class SumCounts(WithoutRecords, frozen=True, kw_only=True):
     """Sums over the videos of a log, or of those with one label (``policy/sums_file.py``).
 
     Attributes:
@@ -291,7 +286,7 @@ class SumCounts(WithoutRecords):
     sums: Mapping[tuple[str, str], int]
     exits: bool
     own_spans: bool
-    labels: Mapping[Any, SumCounts] = field(default_factory=dict)
+    labels: Mapping[Any, SumCounts] = {}
 
     def sum_of(self, amount: str) -> int:
         """Return the sum of an amount over the videos."""

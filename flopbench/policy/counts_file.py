@@ -34,12 +34,12 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import check_schema, check_writable, temporary
@@ -72,8 +72,7 @@ VIEW = "view"
 REMAKE = "flopbench log reduce"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """The rows of a part: column -> type in SQL, and what sorts them."""
 
     types: Mapping[str, str]
@@ -114,8 +113,7 @@ class About(Record, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """One file: its header, what it says about itself, and the layout of its rows."""
 
     path: Path

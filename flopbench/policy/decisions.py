@@ -7,17 +7,16 @@ the end of the sample may cut the last one (AR-Net, ECCV 2020, and its released 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from flopbench.policy.blocks import Block
 from flopbench.policy.plan import Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
+class Decisions(Struct, frozen=True, kw_only=True):
     """Every decision of a block, sequence after sequence, in order. m decisions.
 
     Attributes:

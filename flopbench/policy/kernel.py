@@ -6,11 +6,12 @@ bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Block
@@ -26,8 +27,7 @@ BYTES_AT_ONCE = 1 << 18
 """Rows that are counted together, a byte each: what they become fits a core's cache."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True):
     """What the samples of one block add up to. n samples, a actions.
 
     Attributes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.remarks import Remark
@@ -32,8 +33,7 @@ MOST_DEFECTS = 100
 """A check stops after so many defects: the file is of another kind, or badly damaged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class Log(Struct, frozen=True, kw_only=True):
     """An opened log.
 
     Attributes:

@@ -7,11 +7,11 @@ checks lengths, views and labels as it does those of a log.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.limits import LARGEST_AMOUNT

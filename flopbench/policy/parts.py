@@ -7,13 +7,13 @@ in which they are named. Texts become numbers in DuckDB, and no Python object is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, shown_value
 from flopbench.core.limits import MOST_STEPS

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.units import Words
 from flopbench.policy.header import Action, Charges, Exit, Header, resolve, with_preset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What the decisions of one log can be.
 
     Attributes:

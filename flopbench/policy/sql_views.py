@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from flopbench.policy.forms.raw import sql_text
 from flopbench.policy.plan import Plan
@@ -67,8 +67,7 @@ class Dialect:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """How the samples of a log are written.
 
     Attributes:

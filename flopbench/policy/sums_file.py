@@ -23,12 +23,12 @@ and ``several labels``. In the header, ``steps`` is the length that all samples 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.limits import MOST_STEPS

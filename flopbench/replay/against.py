@@ -8,8 +8,9 @@ together; the measured time, a median of processes as well, belongs inside.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from flopbench.core.grid import Grid
 from flopbench.core.remarks import Remark
@@ -28,8 +29,7 @@ from flopbench.replay.records import Replay
 from flopbench.timing.file import TimingFile, load_files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
+class Prices(Struct, frozen=True, kw_only=True):
     """What predictions are made of: times and overheads, and the names of their files."""
 
     times: TimingFile | Overheads
@@ -44,8 +44,7 @@ class Prices:
         return f"{self.times_name} and {self.overheads_name}" if both else self.times_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class Against(Struct, frozen=True, kw_only=True):
     """One mode of a replay: seconds a video, predicted and measured.
 
     Attributes:

@@ -19,9 +19,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from flopbench.core.bootstrap import expanded_bootstrap
 from flopbench.core.statistics import (
@@ -47,8 +49,7 @@ WIDE = 0.10
 machine may differ by more than most policies save."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoWork:
+class VideoWork(Struct, frozen=True, kw_only=True):
     """Exact mean multiply-accumulates of a video, and component -> its runs as an arm."""
 
     baseline_macs: Fraction
@@ -62,8 +63,7 @@ class VideoWork:
         return self.arms_macs + self.policy_macs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class Round(Struct, frozen=True, kw_only=True):
     """What one round of one process measured, seconds a video.
 
     Attributes:
@@ -81,8 +81,7 @@ class Round:
     unit_s: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waterfall:
+class Waterfall(Struct, frozen=True, kw_only=True):
     """The chain; ``theory × arms × fragmentation × policy × synchronisation = measured``.
 
     Attributes:
@@ -175,8 +174,7 @@ def _centre(groups: Sequence[Sequence[float]]) -> float:
 PERCENTILES = (50, 90, 99)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeFigures:
+class ModeFigures(Struct, frozen=True, kw_only=True):
     """Figures of one mode.
 
     Attributes:

@@ -28,9 +28,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.files import check_schema, read_json
@@ -99,8 +100,7 @@ class Overheads(Saved, frozen=True, kw_only=True):
         return self.modes[name]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overhead:
+class Overhead(Struct, frozen=True, kw_only=True):
     """Seconds each time: medians of the processes.
 
     Attributes:
@@ -116,8 +116,7 @@ class Overhead:
     times: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeOverheads:
+class ModeOverheads(Struct, frozen=True, kw_only=True):
     """The overheads of one mode."""
 
     per_decision: Overhead
@@ -220,7 +219,7 @@ def _round_s(rows: Sequence[Row], clock: int) -> float:
 
 def summary_of(file: Overheads) -> dict[str, Any]:
     """Return the figures of every mode as plain JSON values."""
-    return {mode: asdict(overheads_of(file, mode)) for mode in file.modes}
+    return {mode: to_builtins(overheads_of(file, mode)) for mode in file.modes}
 
 
 def refuse_unlike(

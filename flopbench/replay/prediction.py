@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.core.remarks import Remark
@@ -38,8 +39,7 @@ TICK_S = 1e-12
 which are milliseconds, or with joules in place of seconds, millijoules."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedGroup:
+class TimedGroup(Struct, frozen=True, kw_only=True):
     """A class, or a level of difficulty: milliseconds a video, with a 95 % interval if known."""
 
     name: str
@@ -48,8 +48,7 @@ class TimedGroup:
     interval_ms: Ends | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(Struct, frozen=True, kw_only=True):
     """What a log takes.
 
     Attributes:
@@ -283,7 +282,7 @@ def _groups(
 
 def prediction_data(found: Prediction) -> dict[str, Any]:
     """Return a prediction as plain JSON values."""
-    data = asdict(found)
+    data = to_builtins(found)
     return {
         "ms_per_video": data.pop("ms_per_video"),
         "ms_per_frame": data.pop("ms_per_frame"),

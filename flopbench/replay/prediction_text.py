@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from flopbench.core.grid import Grid, to_csv
 from flopbench.core.statistics import FEWEST_PROCESSES, Ends

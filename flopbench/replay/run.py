@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.media import images_of
@@ -45,8 +46,7 @@ Keep = Callable[[Replay], None]
 """Called with everything measured so far each time a process has ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayChoices:
+class ReplayChoices(Struct, frozen=True, kw_only=True):
     """A user's choices.
 
     Attributes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.remarks import Remark
@@ -34,8 +36,7 @@ class Setting(NamedTuple):
     options: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedComponent:
+class TimedComponent(Struct, frozen=True, kw_only=True):
     """A component of the log, or something that is charged beside them, with its measured time.
 
     Attributes:
@@ -57,8 +58,7 @@ class TimedComponent:
     share: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Further:
+class Further(Struct, frozen=True, kw_only=True):
     """Something that a log takes beside its components: its time, and how often it is charged.
 
     Attributes:
@@ -75,7 +75,7 @@ class Further:
     per_decision: float = 0.0
     per_step: float = 0.0
     per_sample: float = 0.0
-    per_run: Mapping[str, float] = field(default_factory=dict)
+    per_run: Mapping[str, float] = {}
 
 
 class TimedCalls(NamedTuple):

@@ -11,8 +11,9 @@ in every second run even where nothing differs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.bootstrap import expanded_bootstrap, ratio_bootstrap
 from flopbench.core.errors import InputError, NotComparableError
@@ -38,8 +39,7 @@ compilation and graphs may be what is compared; they are named next to the ratio
 ComparisonVerdict = Literal["faster", "slower", "same", "inconclusive"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeComparison:
+class TimeComparison(Struct, frozen=True, kw_only=True):
     """Row b compared with row a.
 
     Attributes:
@@ -70,8 +70,7 @@ class TimeComparison:
     changed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedFiles:
+class ComparedFiles(Struct, frozen=True, kw_only=True):
     """Two files, or the interleaved rows of one.
 
     Attributes:

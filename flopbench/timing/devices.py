@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.records import Record
@@ -104,12 +103,11 @@ class DeviceFacts(Record, frozen=True, kw_only=True):
             raise ValueError(f"{keys} must be null with a reason, or neither")
 
 
-@dataclass(slots=True)
-class GatheredFacts:
+class GatheredFacts(Struct):
     """Facts being gathered: each a value, or the reason why there is none."""
 
-    facts: dict[str, Fact] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Fact] = {}
+    absent: dict[str, str] = {}
 
     def put(self, key: str, value: Fact, why_not: str) -> None:
         """Add a fact; if its value is None, with ``why_not`` as the reason."""

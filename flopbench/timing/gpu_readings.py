@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from flopbench.core.records import Record
 
@@ -74,8 +75,7 @@ class GpuReading(Record, frozen=True, kw_only=True):
     utilization_percent: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Energy:
+class Energy(Struct, frozen=True, kw_only=True):
     """Energy of the whole GPU over a window that begins and ends at ticks of its counter.
 
     Attributes:

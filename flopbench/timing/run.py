@@ -9,9 +9,9 @@ apart as the run allows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from uuid import uuid4
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, MeasureError
@@ -47,8 +47,7 @@ Keep = Callable[[TimingFile], None]
 """Called with everything measured so far each time a process has ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
+class Effort(Struct, frozen=True, kw_only=True):
     """How much to measure, and callbacks.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.timing.records import Timing
 from flopbench.timing.verdicts import call_s
@@ -25,8 +26,7 @@ MEMORY_SHARE = 0.8
 would start to kill processes, not only this one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True):
     """One batch of a sweep; ``failure`` says why there is no throughput."""
 
     batch: int

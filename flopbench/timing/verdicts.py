@@ -8,8 +8,9 @@ machine was slow, which other work beside it showed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.statistics import (
     FEWEST_PROCESSES,
@@ -58,8 +59,7 @@ TimingVerdict = Literal["stable", "noisy", "unstable", "invalid", "failed"]
 Bound = Literal["compute", "memory", "compute or memory", "launch", ""]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """One row, summarised.
 
     Attributes:
@@ -99,7 +99,7 @@ class Summary:
     p90_s: float | None = None
     p99_s: float | None = None
     first_s: float | None = None
-    columns: dict[str, float] = field(default_factory=dict)
+    columns: dict[str, float] = {}
     images_per_s: float | None = None
     queued_images_per_s: float | None = None
     achieved_flops_per_s: float | None = None

@@ -11,13 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from msgspec import structs
+from msgspec.structs import replace
 from repositories import git
 from warm import run_python
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from warm import run_python
 
 from flopbench.check.baseline.file import load_baseline, verify_baseline

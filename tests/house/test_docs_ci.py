@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from msgspec.structs import fields
 from running import run_shell
 from test_docs import SESSIONS, matches
 

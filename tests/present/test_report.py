@@ -7,12 +7,12 @@ import csv
 import hashlib
 import io
 import re
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 from report_files import (
     EVERYTHING,
     INPUTS,

@@ -6,13 +6,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 from paper import TWO_COLUMNS, compiled, needs_pdflatex
 from report_files import (
     HOSTILE,

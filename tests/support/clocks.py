@@ -128,7 +128,7 @@ def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> 
 
 def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:
     """Turn what the loop sampled into the record of one process."""
-    fields: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
+    fields: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__struct_fields__}
     for kind in ("columns", "left_out"):
         fields[kind] = {name: tuple(values) for name, values in fields[kind].items()}
     return ProcessRun(**{"first_s": first_s, **fields, **changes})

@@ -9,8 +9,10 @@ Else it is booked under what differs in it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.check.baseline.text import natural
 from flopbench.check.diff.layers import Move
@@ -20,8 +22,7 @@ from flopbench.core.units import plural
 Role = Literal["own", "output", "input", "features", "unknown", "positions", "any"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One module that changed, and what decides which cause it is booked under.
 
     Attributes:

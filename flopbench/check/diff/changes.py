@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from math import prod
+
+from msgspec.structs import replace
 
 from flopbench.check.baseline.text import natural
 from flopbench.check.diff.causes import Change, attribute, cause_shares

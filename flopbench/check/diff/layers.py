@@ -8,8 +8,9 @@ Parameters have the layouts of torch: a convolution [out, in / groups, extents],
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from flopbench.check.records import ModuleCost
 from flopbench.check.report import Cause
@@ -53,8 +54,7 @@ DEFAULTS: dict[str, Any] = {
 """Settings that a module's shape names where they differ from these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One thing that differs between two forms of a module.
 
     Attributes:

@@ -9,8 +9,9 @@ have a new name, are aligned in the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+
+from msgspec import Struct
 
 from flopbench.check.baseline.text import natural
 from flopbench.check.records import ModuleCost
@@ -37,12 +38,11 @@ SIMILAR: tuple[Form, ...] = (*SAME, _type)
 """What is compared, the strictest first."""
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A path: the module there, where there is one, and what is below it, by name."""
 
     module: ModuleCost | None = None
-    below: dict[str, _Node] = field(default_factory=dict)
+    below: dict[str, _Node] = {}
 
     def form(self, of: Form, path: str = "") -> tuple[Hashable, ...]:
         """Return the form of every module from here on, with its relative path."""

@@ -11,9 +11,10 @@ import keyword
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
+
+from msgspec.structs import replace
 
 from flopbench.check.config import DEFAULT_COUNTER
 from flopbench.check.records import BASELINE, Cost, Entry, ModelCost

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.check.latency.judging import TimedModel, judge_time, other_machine, outcome
 from flopbench.check.records import Budget, Config, Entry
@@ -24,8 +26,7 @@ def latency_path(config: Config) -> Path:
     return (Path(config.root) / config.baseline).parent / LATENCY_FILE
 
 
-@dataclass(slots=True, kw_only=True)
-class Bench:
+class Bench(Struct, kw_only=True):
     """The accepted rows, how much to measure, and the devices described so far.
 
     Attributes:
@@ -35,7 +36,7 @@ class Bench:
 
     file: TimingFile
     effort: Effort
-    devices: dict[tuple[str, str], DeviceFacts] = field(default_factory=dict)
+    devices: dict[tuple[str, str], DeviceFacts] = {}
 
     @classmethod
     def of(cls, config: Config, effort: Effort | None, progress: Progress | None) -> Bench:

@@ -14,7 +14,6 @@ passes.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -61,7 +60,7 @@ def check_latency(
     pairs = [(e, budget) for e, budget in chosen if budget.gate == "paired" and paired is not None]
     if say is not None and (alone or pairs):
         most = (len(alone) + len(pairs)) * bench.effort.processes
-        dataclasses.replace(bench.effort, say=say).announce(most, 2 if pairs else 1)
+        replace(bench.effort, say=say).announce(most, 2 if pairs else 1)
     results = {
         entry.name: _against_accepted(entry, budget, bench.entry(number, len(alone)))
         for number, (entry, budget) in enumerate(alone)
@@ -193,7 +192,7 @@ def _against_revision(
     if old_spec == spec and not spec.is_user_code:
         return bench.judge(budget, what, "same", "the same library model in both revisions")
     specs = [replace(what, spec=str(one)) for one in (old_spec, spec)]
-    file = time_revisions(specs, folders, dataclasses.replace(bench.effort, facts=facts))
+    file = time_revisions(specs, folders, replace(bench.effort, facts=facts))
     old, new = TimedModel.all_of(file)
     if old.row.failure and not new.row.failure:
         reason = f"the model of {ref} could not be timed: {old.row.failure}"

@@ -14,8 +14,9 @@ A limit fails where even the lower end of the interval for a repeat exceeds it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+
+from msgspec import Struct
 
 from flopbench.check.records import Budget
 from flopbench.check.report import ADVISORY, MetricResult, State
@@ -35,8 +36,7 @@ _LIBRARY = "torch."
 """Prefix of the facts about the library among those of the machine."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedModel:
+class TimedModel(Struct, frozen=True, kw_only=True):
     """One row, and the machine that it was measured on."""
 
     row: Timing

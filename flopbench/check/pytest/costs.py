@@ -12,10 +12,11 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.check.accepting import accept
 from flopbench.check.baseline.file import load_baseline, parse_baseline, render_baseline
@@ -34,8 +35,7 @@ LISTED = 5
 """At most this many tests are named; the others are counted."""
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(Struct):
     """What a session reports and records.
 
     Attributes:
@@ -46,11 +46,11 @@ class Ledger:
         models: test or model -> its dense MACs and parameters, of all that were counted.
     """
 
-    counted: dict[str, ModelCost] = field(default_factory=dict)
-    unrecorded: list[str] = field(default_factory=list)
-    cheaper: list[str] = field(default_factory=list)
-    rooms: list[str] = field(default_factory=list)
-    models: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
+    counted: dict[str, ModelCost] = {}
+    unrecorded: list[str] = []
+    cheaper: list[str] = []
+    rooms: list[str] = []
+    models: dict[str, tuple[Fraction, Fraction]] = {}
 
     def saw(self, name: str, cost: ModelCost) -> None:
         """Take a count into the summary."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import MODEL_METRICS, Budget, Metric
@@ -25,8 +26,7 @@ _OTHERS = "'25.6 M params' or '11.1 M activations'"
 _LIMITS = f"limits are texts such as '4.2 GMACs', {_OTHERS}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What the marks of one test ask for.
 
     Attributes:
@@ -46,8 +46,7 @@ class Asked:
     counter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
+class _Terms(Struct, frozen=True, kw_only=True):
     """The content of one mark."""
 
     limits: Mapping[Metric, tuple[Fraction, str]]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeVar
 
 from msgspec import structs
+from msgspec.structs import replace
 from torch import nn
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError

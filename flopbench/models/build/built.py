@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from msgspec import Struct
 from torch import nn
 
 from flopbench.core.errors import InputError
@@ -28,8 +28,7 @@ DEFAULT_STEPS = 128
 """Default number of tokens of a text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class Built(Struct, frozen=True, kw_only=True):
     """A model in evaluation mode and one sample, a batch of one.
 
     Attributes:
@@ -44,7 +43,7 @@ class Built:
 
     module: nn.Module
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = {}
     input: str = ""
     feature_dim: int | None = None
     notes: tuple[str, ...] = ()

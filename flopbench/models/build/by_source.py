@@ -6,10 +6,10 @@ import contextlib
 import copy
 import difflib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from flopbench.core.errors import InputError, near_match

@@ -10,11 +10,11 @@ import inspect
 import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import torch
+from msgspec import Struct
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
@@ -62,8 +62,7 @@ _BINS = (
 """What configurations call the width of a spectrogram."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """Inputs on the CPU, what came after ``@``, and a note that says what the inputs are."""
 
     kwargs: dict[str, Any]
@@ -111,8 +110,7 @@ def example_inputs(module: Any, spec: ModelSpec, tokens: int | None, frames: int
     raise refusal(module, spec, problem)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """What one model takes, and what was asked for."""
 
     module: Any

@@ -6,11 +6,11 @@ import contextlib
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 
 from flopbench.core.errors import cut
 from flopbench.core.units import plural

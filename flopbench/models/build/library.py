@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+from msgspec.structs import replace
 from torch import nn
 
 from flopbench.core.errors import InputError

@@ -18,11 +18,11 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from msgspec.structs import replace
 from torch import nn
 
 from flopbench.core.errors import InputError, near_match

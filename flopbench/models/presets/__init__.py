@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from flopbench.core.errors import DataError, InputError, cut, near_match
 from flopbench.core.records import Positive, Record, decode
@@ -75,8 +74,7 @@ class _File(Record, frozen=True, kw_only=True):
     policy: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedRow:
+class PublishedRow(Struct, frozen=True, kw_only=True):
     """One row of a published table.
 
     Attributes:
@@ -100,8 +98,7 @@ class PublishedRow:
     correction: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
+class Preset(Struct, frozen=True, kw_only=True):
     """A named set of published rows.
 
     Attributes:

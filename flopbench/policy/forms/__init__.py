@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.policy.forms.base import Reader
@@ -19,8 +20,7 @@ from flopbench.policy.forms.raw import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Struct, frozen=True):
     """A form of log.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.files import read_json
 from flopbench.core.remarks import Remark
@@ -17,8 +18,7 @@ from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect, Sample
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """How to read.
 
     Attributes:
@@ -30,8 +30,7 @@ class Options:
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class Copy(Struct, frozen=True, kw_only=True):
     """A log that is being written in some form.
 
     Attributes:
@@ -48,7 +47,7 @@ class Copy:
     samples: Callable[[], Iterator[Sequence[Sample]]]
     target: Path
     temporary: Path
-    beside: dict[Path, str] = field(default_factory=dict)
+    beside: dict[Path, str] = {}
 
 
 def header_path(path: Path) -> Path:

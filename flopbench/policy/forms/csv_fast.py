@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from flopbench.policy.blocks import DUCKDB, Block, Place
 from flopbench.policy.forms.base import NeedsExactReader

@@ -10,12 +10,12 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from msgspec import Struct
 
 from flopbench.core.limits import DEEPEST
 from flopbench.policy.forms.raw import BOM, read_some
@@ -35,8 +35,7 @@ class Malformed(Exception):
     """A document is no JSON, or nested too deeply."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Items:
+class Items(Struct, kw_only=True):
     """Some items that follow each other, at least one.
 
     Attributes:

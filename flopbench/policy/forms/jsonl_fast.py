@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from flopbench.policy.blocks import IDS, Block, Place
 from flopbench.policy.names import WORD, hashes_in
@@ -28,8 +28,7 @@ MOST_DIGITS = 9
 _NEWLINE, _QUOTE, _SPACE, _ZERO = b'\n" 0'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
+class _Layout(Struct, frozen=True, kw_only=True):
     """The first line, cut where others may differ.
 
     Attributes:

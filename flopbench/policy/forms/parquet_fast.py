@@ -8,12 +8,12 @@ decide, such as a list with a gap, is left to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from flopbench.policy.blocks import (
     DUCKDB,
@@ -57,8 +57,7 @@ _CARRIED = {"scores", "prediction", "extra"}
 _EXTRA = msgspec.json.Decoder(dict[str, int | float | str | bool | None] | None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FastColumns:
+class FastColumns(Struct, frozen=True, kw_only=True):
     """The columns of a log that are read, and how they become blocks.
 
     Attributes:

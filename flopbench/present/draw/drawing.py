@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,6 +12,7 @@ from weakref import WeakKeyDictionary
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from msgspec import Struct
 
 from flopbench.core.errors import InputError
 from flopbench.core.files import check_writable, write_atomic
@@ -21,8 +21,7 @@ from flopbench.present.draw.style import Style, in_style
 from flopbench.present.figures.caption import Caption, FigureData, printable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class Drawing(Struct, frozen=True, kw_only=True):
     """A figure's data, and how it is drawn.
 
     Attributes:

@@ -13,12 +13,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.present.draw.venues import DEFAULT_VENUE, find_venue, width_in_of
@@ -32,8 +32,7 @@ FALLBACK_FONT = "DejaVu Sans"
 SMALLEST_PT, LARGEST_PT = 4.0, 40.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """How one series looks: each of the four alone distinguishes it from the others."""
 
     color: str
@@ -64,8 +63,7 @@ def look(index: int) -> Look:
     return LOOKS[index % len(LOOKS)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+class Style(Struct, frozen=True, kw_only=True):
     """The settings that ``paper_style`` was given; ``text_pt`` is the size of labels."""
 
     width_in: float

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from flopbench.core.remarks import Remark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caption:
+class Caption(Struct, frozen=True, kw_only=True):
     """The text that comes with a figure.
 
     Attributes:
@@ -35,8 +35,7 @@ class Caption:
         return [f"{self.title}.", *own]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FigureTable:
+class FigureTable(Struct, frozen=True, kw_only=True):
     """The numbers behind a figure, unrounded: what ``--data`` writes as CSV.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError
 from flopbench.core.remarks import Remark
@@ -41,8 +42,7 @@ Of = Literal["action", "exit"]
 NO_NETWORK = frozenset({"skip", "reuse"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(Struct, frozen=True, kw_only=True):
     """One class of one run: part -> its share of frames, or GFLOPS a video; none without videos.
 
     ``name`` is empty for all videos, ``charged`` where all is charged as by default.
@@ -60,8 +60,7 @@ class Bar:
         return sum(self.parts.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassBars:
+class ClassBars(Struct, frozen=True, kw_only=True):
     """Classes of one run or several.
 
     Attributes:
@@ -126,8 +125,7 @@ class ClassBars:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Amounts:
+class _Amounts(Struct, frozen=True, kw_only=True):
     """One run: (videos,) amounts of each part, and what they are divided by."""
 
     run: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.remarks import Remark
 from flopbench.core.units import Words, common_words, number_of
@@ -15,8 +16,7 @@ from flopbench.present.figures.ratios import Ratio, Resolutions
 Which = Literal["both", "high", "usage"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassRatios:
+class ClassRatios(Struct, frozen=True, kw_only=True):
     """One class, or all videos (without a name).
 
     Attributes:
@@ -53,8 +53,7 @@ class ClassRatios:
         return columns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classes:
+class Classes(Struct, frozen=True, kw_only=True):
     """Classes of one run.
 
     Attributes:
@@ -137,8 +136,7 @@ def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
     return one.high if series == HIGH else one.usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassesOfRuns:
+class ClassesOfRuns(Struct, frozen=True, kw_only=True):
     """The same classes of several runs, by one ratio."""
 
     runs: tuple[Classes, ...]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.errors import InputError
@@ -36,8 +38,7 @@ MOST_STEPS = 1000
 """Steps of a cumulative distribution that are drawn; a column is some 1000 dots wide in print."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostsOfRun:
+class CostsOfRun(Struct, frozen=True, kw_only=True):
     """One run; costs are of a video, in the unit of the figure.
 
     Attributes:
@@ -72,8 +73,7 @@ class CostsOfRun:
         return tuple(count / self.videos for count in self.counts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(Struct, frozen=True, kw_only=True):
     """Runs under one counter and one rule.
 
     Attributes:

@@ -7,7 +7,8 @@ integer for every counter that sees everything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.core.errors import distinct
 from flopbench.core.remarks import Remark
@@ -27,8 +28,7 @@ from flopbench.present.figures.inputs.profiles import (
 from flopbench.present.kind import Axes, kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CounterBar:
+class CounterBar(Struct, frozen=True, kw_only=True):
     """One counter's count of one model.
 
     Attributes:
@@ -56,8 +56,7 @@ class CounterBar:
         return self.profile.total
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelBars:
+class ModelBars(Struct, frozen=True, kw_only=True):
     """One model, and each counter's count of it in the file's order.
 
     Attributes:
@@ -74,8 +73,7 @@ class ModelBars:
     failures: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
+class Counters(Struct, frozen=True, kw_only=True):
     """Models, each under every counter, in the order given."""
 
     models: tuple[ModelBars, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.remarks import Remark
@@ -22,8 +23,7 @@ FEWEST_BARS, MOST_BARS = 5, 20
 """The number of bars that the default depth aims for: fewer show no shape, more fill a column."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerBar:
+class LayerBar(Struct, frozen=True, kw_only=True):
     """One module, or the group of those that are not drawn individually: ``N others``.
 
     Attributes:
@@ -41,8 +41,7 @@ class LayerBar:
         return sum(self.by_family.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layers:
+class Layers(Struct, frozen=True, kw_only=True):
     """One model cut into modules.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.core.bootstrap import ends_of, resampled_means
 from flopbench.core.errors import InputError, near_match
@@ -27,8 +28,7 @@ WITHOUT_PIXELS = frozenset({"value", "lstm", "linear"})
 """Sources of specifications whose size, if any, is not that of an image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolutions:
+class Resolutions(Struct, frozen=True, kw_only=True):
     """The actions that the ratios are made of, by name and by index in the plan.
 
     Attributes:
@@ -45,8 +45,7 @@ class Resolutions:
     stream_indices: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class Ratio(Struct, frozen=True, kw_only=True):
     """A share with its 95 % interval, which one video or cluster has not; ``method`` made it."""
 
     share: float

@@ -7,7 +7,8 @@ architectures", CACM 52 (2009). A multiply-accumulate counts as two FLOPs here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from flopbench.core.units import FLOPS_PER_MAC, gflops, number_of, percentage
 from flopbench.policy.file_kinds import TIMINGS
@@ -28,8 +29,7 @@ BY = ("machine", "threads", "dtype")
 """What one pair of roofs applies to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoofPoint:
+class RoofPoint(Struct, frozen=True, kw_only=True):
     """One timed model.
 
     Attributes:
@@ -48,8 +48,7 @@ class RoofPoint:
     ceiling_flops_per_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoofGroup:
+class RoofGroup(Struct, frozen=True, kw_only=True):
     """The roofs of one device, thread count and number format, and the models under them.
 
     Attributes:
@@ -77,8 +76,7 @@ class RoofGroup:
         return self.flops_per_s / self.bytes_per_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roofline(TimedFigure):
+class Roofline(TimedFigure, frozen=True, kw_only=True):
     """Groups under their roofs, in the order of the files."""
 
     groups: tuple[RoofGroup, ...]

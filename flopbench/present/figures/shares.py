@@ -6,9 +6,10 @@ covers several frames. Actions of one stream add up to 100 %. An exit's share is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import Words
@@ -22,8 +23,7 @@ EXITS = "(exits)"
 """Exits belong to no stream: they are listed separately, under this name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(Struct, frozen=True, kw_only=True):
     """One action of one run.
 
     Attributes:
@@ -41,8 +41,7 @@ class Share:
     share: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageOfRun:
+class UsageOfRun(Struct, frozen=True, kw_only=True):
     """One run; a published distribution has no ``videos``."""
 
     name: str

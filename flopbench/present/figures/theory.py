@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import FLOPS_PER_MAC, GIGA, ms, number_of, plain_number, rate
@@ -38,8 +39,7 @@ FEWEST_FOR_RANKS = 5
 """Four points are in perfect order by chance once in 4! = 24 times, too often to be a finding."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittedLine:
+class FittedLine(Struct, frozen=True, kw_only=True):
     """A fitted line: seconds at no MACs (0 for a proportional one), and its slope."""
 
     kind: FitKind
@@ -112,8 +112,7 @@ BY = ("machine", "threads", "dtype", "batch", "options")
 """What one line applies to: everything but the model."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TheoryPoint:
+class TheoryPoint(Struct, frozen=True, kw_only=True):
     """One timed model; ``fitted`` says whether the line was fitted to it.
 
     Attributes:
@@ -126,8 +125,7 @@ class TheoryPoint:
     fitted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TheoryGroup:
+class TheoryGroup(Struct, frozen=True, kw_only=True):
     """Models timed on one device in one way.
 
     Attributes:
@@ -143,8 +141,7 @@ class TheoryGroup:
     ranks: tuple[float | None, float | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Theory(TimedFigure):
+class Theory(TimedFigure, frozen=True, kw_only=True):
     """Groups in the order of the files, each with its line of kind ``fit``."""
 
     groups: tuple[TheoryGroup, ...]

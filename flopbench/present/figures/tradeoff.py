@@ -7,8 +7,9 @@ of a table: figures printed in other papers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.core.remarks import Remark

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct
 
 from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
@@ -35,8 +36,7 @@ PREDICTED, MEASURED = "predicted", "measured"
 """How the ms of a log are known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogCosts:
+class LogCosts(Struct, frozen=True, kw_only=True):
     """What logs cost, in one unit.
 
     Attributes:
@@ -51,7 +51,7 @@ class LogCosts:
     terms: tuple[str, ...]
     intervals: str = ""
     warnings: tuple[Remark, ...] = ()
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = {}
 
 
 def unit_of(cost: Cost, words: Words = VIDEOS, scale: Scale = SCALES[0]) -> str:

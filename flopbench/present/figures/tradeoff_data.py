@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from flopbench.core.remarks import Remark
 from flopbench.core.units import GIGA, VIDEOS, Scale, Words, number_of
@@ -14,8 +15,7 @@ from flopbench.present.figures.tradeoff_costs import COLUMNS, MEASURED, PREDICTE
 from flopbench.present.figures.tradeoff_points import TradeoffPoint, cost_scale, signed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tradeoff:
+class Tradeoff(Struct, frozen=True, kw_only=True):
     """Points, logs first, and how they are drawn.
 
     Attributes:
@@ -39,7 +39,7 @@ class Tradeoff:
     notes: tuple[str, ...]
     warnings: tuple[Remark, ...]
     words: Words = VIDEOS
-    inverted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inverted: Mapping[str, tuple[str, ...]] = {}
 
     @property
     def unit(self) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import DataError, InputError, near_match
@@ -28,8 +30,7 @@ SHOWN = 5
 """At most this many pairs that an interval leaves undecided are listed; the rest are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeoffPoint:
+class TradeoffPoint(Struct, frozen=True, kw_only=True):
     """One point.
 
     Attributes:
@@ -60,8 +61,7 @@ class TradeoffPoint:
     on_front: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracies:
+class Accuracies(Struct, frozen=True, kw_only=True):
     """Accuracies of logs, and how they compare.
 
     Attributes:

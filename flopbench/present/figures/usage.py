@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import nan
 from typing import get_args
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError
 from flopbench.core.remarks import Remark
@@ -20,8 +21,7 @@ from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 from flopbench.present.kind import NAMES, Axes, Option, kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """Runs side by side.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from flopbench.core.remarks import Remark
 from flopbench.core.statistics import Ends
@@ -33,8 +34,7 @@ MOST_DECIMALS = 4
 MEANING = "theory: the baseline's time × the policy's MACs over the baseline's. " + PARTS_MEANING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One bar: a whole time, or what one of ``FACTORS`` adds to it.
 
     Attributes:
@@ -55,8 +55,7 @@ class Step:
         return self.factor is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class Chain(Struct, frozen=True, kw_only=True):
     """One mode of one replay.
 
     Attributes:
@@ -118,8 +117,7 @@ class Chain:
         return f"{speedup:.{self.decimals(self.measured)}f}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaterfallFigure:
+class WaterfallFigure(Struct, frozen=True, kw_only=True):
     """Replays and their chains, one below the other, in the order of files and modes."""
 
     found: tuple[NamedReplay, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from flopbench.core.escaping import markdown_bracketed, markdown_escape, markdown_line
 from flopbench.core.grid import to_markdown

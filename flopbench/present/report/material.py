@@ -9,9 +9,11 @@ import glob
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.counting.table import CostTable
@@ -40,8 +42,7 @@ TAKEN = ", ".join(f"{kind}s" for kind in TAKES[:-1]) + f" or {TAKES[-1]}s"
 PIECE_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputFile:
+class InputFile(Struct, frozen=True, kw_only=True):
     """One input file, as the report lists it.
 
     Attributes:
@@ -58,8 +59,7 @@ class InputFile:
     made_with: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class Material(Struct, frozen=True, kw_only=True):
     """Everything that was given, in the order given; each named as given.
 
     Logs are counted and priced under ``choices``, with ids and scores; ``sources`` is every file.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from flopbench.core.grid import Grid
 from flopbench.core.remarks import Remark
@@ -19,8 +20,7 @@ def once(lines: Iterable[str]) -> list[str]:
     return [text for line in lines if (text := line.replace(CONVENTION, "").strip())]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(Struct, frozen=True, kw_only=True):
     """One table.
 
     Attributes:
@@ -35,8 +35,7 @@ class Table:
     short: Grid | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportFigure:
+class ReportFigure(Struct, frozen=True, kw_only=True):
     """One figure, drawn.
 
     Attributes:
@@ -54,8 +53,7 @@ class ReportFigure:
     csv: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
+class Number(Struct, frozen=True, kw_only=True):
     """One number of a headline: with its unit, what it is, and what qualifies it (may be empty)."""
 
     value: str
@@ -63,16 +61,14 @@ class Number:
     more: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
+class Headline(Struct, frozen=True, kw_only=True):
     """What a report says first of a run: up to three numbers, those that exist."""
 
     name: str
     numbers: tuple[Number, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """What a report shows of one file, or of all files of a kind together, in this order.
 
     Attributes:
@@ -86,12 +82,11 @@ class Part:
     lines: Sequence[str] = ()
     tables: Sequence[Table] = ()
     figures: Sequence[ReportFigure] = ()
-    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[str]] = {}
     warnings: Sequence[Remark] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(Struct, frozen=True, kw_only=True):
     """One section: the target of its links, its heading, its parts."""
 
     anchor: str
@@ -109,8 +104,7 @@ class Section:
         return [figure for part in self.parts for figure in part.figures]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostReport:
+class CostReport(Struct, frozen=True, kw_only=True):
     """The whole report.
 
     Attributes:

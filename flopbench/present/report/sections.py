@@ -8,9 +8,10 @@ accuracies) is left out, and the report gives the reason in its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.core.grid import Grid, to_csv

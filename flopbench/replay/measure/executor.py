@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from flopbench.replay.lockstep import Calls, Tick, by_call, shared_calls
 from flopbench.replay.measure.device import Device
@@ -23,8 +24,7 @@ Marks = list[tuple[Sequence[int], Any]]
 """(rows of the chunk, mark behind their latest work)."""
 
 
-@dataclass(slots=True)
-class ExecutionCounts:
+class ExecutionCounts(Struct):
     """What actually ran, as in ``Executed``; calls by (component, items of the call)."""
 
     tasks: Counter[int] = field(default_factory=Counter)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import convert
+from msgspec import Struct, convert
 
 from flopbench.replay.lockstep import Calls, Tick, together
 from flopbench.replay.measure.device import Device
@@ -27,8 +26,7 @@ UNIT_CALLS_ONLINE = 4
 """The same online, at each chunk that times the baseline: a call there is a single frame."""
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """Videos that go through their visits together.
 
     ``calls`` are those of arms; ``extra`` has units of the baseline to time here, and calls of
@@ -42,8 +40,7 @@ class Chunk:
     extra: tuple[int, int] = (0, 0)
 
 
-@dataclass(slots=True)
-class ModePlan:
+class ModePlan(Struct):
     """One mode, ready to run, and what was measured of it.
 
     ``compared`` is whether it is timed without waiting and against the uniform program, too.
@@ -56,8 +53,8 @@ class ModePlan:
     baseline: Runs
     arms: list[str]
     compared: bool
-    rows: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
-    latencies: list[tuple[int, int, float]] = field(default_factory=list)
+    rows: dict[str, list[tuple[int, int, int, float, float]]] = {}
+    latencies: list[tuple[int, int, float]] = []
     executed: ExecutionCounts | None = None
 
 

@@ -129,7 +129,7 @@ def _sample(
 
 def run_fields(sampled: Sampled, first_s: float, parts: int = 1) -> dict[str, Any]:
     """Return the fields of ``ProcessRun`` that the loop gives, where a call has so many parts."""
-    run: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
+    run: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__struct_fields__}
     return {
         **run,
         "first_s": round(first_s / parts, DIGITS),

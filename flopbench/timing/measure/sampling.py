@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from flopbench.core.statistics import half_width, median
 
@@ -72,8 +73,7 @@ class Clock(Protocol):
         return None
 
 
-@dataclass(slots=True, kw_only=True)
-class Sampled:
+class Sampled(Struct, kw_only=True):
     """The warm-up and samples of one call in one process; fields as in ``ProcessRun``."""
 
     warm_up_calls: int = 0
@@ -81,8 +81,8 @@ class Sampled:
     settled: bool = False
     stopped: Literal["precise", "budget"] = "budget"
     calls_per_sample: int = 1
-    columns: dict[str, list[float]] = field(default_factory=dict)
-    left_out: dict[str, list[float]] = field(default_factory=dict)
+    columns: dict[str, list[float]] = {}
+    left_out: dict[str, list[float]] = {}
     pace_s: float | None = None
     best_pace_s: float | None = None
 

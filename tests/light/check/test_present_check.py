@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from io import StringIO
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 from screens import assert_fits, screen_of
 
 from flopbench.check.pytest.costs import explanation

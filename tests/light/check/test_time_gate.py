@@ -6,7 +6,6 @@ Rows come out of the real loop on a clock of noise (``clocks``); nothing is time
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +14,7 @@ from clocks import NoiseClock, interleaved, some_device, timed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import replace
 
 from flopbench.check.latency.bench import Bench
 from flopbench.check.latency.judging import (

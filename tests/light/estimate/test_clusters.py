@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from logs import counted, header_of, write_log
+from msgspec.structs import replace
 
 from flopbench.core.bootstrap import Interval, difference_interval, drawn_means, ends_of, interval
 from flopbench.core.errors import DataError, InputError, NotComparableError

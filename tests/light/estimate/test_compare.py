@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from logs import write_log
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.estimate.accuracy import mean_average_precision, top1

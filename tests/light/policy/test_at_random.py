@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from logs import header_of, write_log
+from msgspec.structs import replace
 
 from flopbench.cli import main
 from flopbench.core.errors import InputError

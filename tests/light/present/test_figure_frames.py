@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.media import natural

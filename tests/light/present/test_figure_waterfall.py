@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clocks import times_of
 from conftest import ROOT
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.present.figures.waterfall import waterfall

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -170,12 +169,12 @@ def test_what_is_charged_beside_the_networks(run: Run) -> None:
         apart = math.hypot(ends.ends[end] - costs.mean(), moved[end])
         assert found.interval_ms[end] == pytest.approx(costs.mean() + sign * apart, rel=1e-6)
     with pytest.raises(InputError, match="'lstm'"):
-        predict(run, file(), TIMED, further=[dataclasses.replace(BESIDE[0], name="lstm")])
+        predict(run, file(), TIMED, further=[replace(BESIDE[0], name="lstm")])
 
 
 def test_no_time_is_no_rate(run: Run) -> None:
     """JSON has no infinity, which 1 / 0 ms would be."""
-    nothing = dataclasses.replace(predict(run, file(), CHOICES), ms_per_video=0.0)
+    nothing = replace(predict(run, file(), CHOICES), ms_per_video=0.0)
     assert prediction_data(nothing)["videos_per_s"] is None
     assert prediction_tables(run, nothing, "t.json").grids["time"].rows[0][3] == "-"
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
+from msgspec import Struct
+from msgspec.structs import replace
 from torch import nn
 
 from flopbench.counting.profile import Gap, OpCost, merge_operators
@@ -24,8 +25,7 @@ BOTH_BRANCHES = "torch.cond: both branches counted, as meta has no value to choo
 """Note on a count on shapes alone that values would have steered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """A private copy of a model and one sample to run it on.
 
     Attributes:
@@ -38,7 +38,7 @@ class Subject:
 
     module: nn.Module
     args: tuple[Any, ...]
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = {}
     device: str = "meta"
     arguments: Mapping[str, Any] | None = None
 
@@ -59,8 +59,7 @@ class Subject:
         return names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(Struct, frozen=True, kw_only=True):
     """One counter's result for one forward pass.
 
     Attributes:

@@ -37,8 +37,9 @@ et al. 2023 (grouped queries); Shazeer 2020 (gated MLPs); Lee et al. 2019 (atten
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class Part(NamedTuple):
@@ -49,8 +50,7 @@ class Part(NamedTuple):
     macs: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocks:
+class Blocks(Struct, frozen=True, kw_only=True):
     """A stack of equal blocks.
 
     Attributes:

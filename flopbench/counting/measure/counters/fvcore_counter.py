@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import nn
 from torch._C import DispatchKey
 from torch._ops import HigherOrderOperator
@@ -88,7 +89,7 @@ class _Ledger(Ledger):
             total = _exact(analysis.total(), "the total")
         self.opened = bool(opened)
         counted = self.counted(total, covered=self.leaves, notes=self._notes)
-        return dataclasses.replace(counted, not_counted=tuple(self._gaps(analysis)))
+        return replace(counted, not_counted=tuple(self._gaps(analysis)))
 
     def _handle(self, kind: str, own: Handle) -> Handle:
         """Return fvcore's handle of an operator, or its correction, made to record each price."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from flopbench.counting.measure.counters.contractions import chain_macs, einsum_macs
 
@@ -24,8 +25,7 @@ LEFT_OUT = "fvcore itself leaves it out"
 MISREAD = "fvcore itself gets it wrong"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mend:
+class Mend(Struct, frozen=True, kw_only=True):
     """A price in place of fvcore's: why, and for which inputs it is needed."""
 
     handle: Handle

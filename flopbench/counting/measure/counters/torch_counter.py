@@ -25,10 +25,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
+from msgspec import Struct
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -137,8 +137,7 @@ class _WholeModel:
         """Unhook nothing."""
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """The sums of one operator in one module."""
 
     module_type: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
+from msgspec import Struct
 from torch.nn import functional
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._pytree import tree_map
@@ -117,8 +117,7 @@ def calls_watched(names: Names, around: Around) -> AbstractContextManager[None]:
     return replaced(names, watched)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaving:
+class Leaving(Struct, frozen=True, kw_only=True):
     """What becomes of values in a forward pass.
 
     Attributes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.units import GIGA, Words, interval_decimals, scale_of
 from flopbench.present.draw.drawing import Drawing
@@ -37,8 +38,7 @@ ROOM = 1.16
 """Length of the axis of costs, in lengths of the longest bar: its text follows it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Series:
+class _Series(Struct, frozen=True, kw_only=True):
     """Dots of one look: the ratio of each class, and of the whole run."""
 
     label: str

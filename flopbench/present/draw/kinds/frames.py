@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.units import Scale
 from flopbench.present.draw.drawing import Drawing
@@ -41,8 +42,7 @@ SHRINK = 0.95
 TOLERANCE_IN = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """The dimensions that all rows share.
 
     Attributes:

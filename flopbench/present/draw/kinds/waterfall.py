@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.units import ms
 from flopbench.present.draw.drawing import Drawing
@@ -51,8 +52,7 @@ LOOKS: dict[str, Look] = {
 """Kind of bar -> its look."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _BarRow:
+class _BarRow(Struct, frozen=True, kw_only=True):
     """One bar and its place."""
 
     y: float

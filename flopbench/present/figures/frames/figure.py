@@ -7,11 +7,12 @@ processed frame with the pixels that its network saw, every decision to skip as 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.core.remarks import Remark
@@ -56,8 +57,7 @@ MOST_FRAMES = 64
 """Steps that a row shows by default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frames:
+class Frames(Struct, frozen=True, kw_only=True):
     """Rows of frames, from top to bottom.
 
     Attributes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.core.media import (
@@ -38,8 +39,7 @@ Size: TypeAlias = "tuple[int, int] | None"
 """(height_px, width_px), None where the log does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
+class Picture(Struct, frozen=True, kw_only=True, eq=False):
     """One frame: (H, W, 3) uint8 at the size of the action, None where there is none.
 
     Its origin is the file, or the medium and the frame's number; empty where nothing was found.
@@ -49,8 +49,7 @@ class Picture:
     pixels: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Medium:
+class Medium(Struct, frozen=True, kw_only=True):
     """The frames of one video: its file, how many there are, and how to read some by number.
 
     ``read`` returns number -> (H, W, 3) uint8, or the reason why there is none.
@@ -61,8 +60,7 @@ class Medium:
     read: Callable[[Sequence[int]], Mapping[int, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameSource:
+class FrameSource(Struct, frozen=True, kw_only=True):
     """Where frames come from.
 
     Attributes:
@@ -73,7 +71,7 @@ class FrameSource:
 
     names_in: Path
     media: Path | None = None
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = {}
 
     @property
     def name(self) -> str:

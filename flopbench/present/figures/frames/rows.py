@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import GIGA, Scale, table_scale
@@ -24,8 +25,7 @@ PROCESSED = frozenset({"run", "exit", "unknown"})
 """Kinds whose frame is drawn; for ``unknown`` the log does not say whether it was processed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """One decision and the steps that it covers.
 
     Attributes:
@@ -53,8 +53,7 @@ class Decision:
         return self.start + self.steps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Film:
+class Film(Struct, frozen=True, kw_only=True):
     """One row: one record of the log. What it does not have is an empty text.
 
     Attributes:

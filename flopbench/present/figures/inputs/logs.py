@@ -7,9 +7,11 @@ one stands in for; captions say so, and tables have the former.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.core.remarks import Remark
@@ -28,16 +30,14 @@ Log: TypeAlias = "str | Path | Run | LogCounts | WithoutRecords"
 """One log: a file (a glob names the shards of one), or a run or counts made from it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedCounts:
+class NamedCounts(Struct, frozen=True, kw_only=True):
     """One log, counted; ``name`` is what a figure calls it."""
 
     name: str
     counts: LogCounts | WithoutRecords
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedRun:
+class NamedRun(Struct, frozen=True, kw_only=True):
     """One log, counted and priced; ``name`` is what a figure calls it."""
 
     name: str

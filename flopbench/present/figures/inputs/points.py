@@ -11,8 +11,9 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.statistics import Ends
@@ -30,8 +31,7 @@ LEAST, MOST = 1e-12, 1e15
 """Costs, times and shares other than 0 are within these; axes cannot show numbers outside."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Struct, frozen=True, kw_only=True):
     """One row; intervals are of 95 %.
 
     Attributes:
@@ -134,8 +134,7 @@ def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _Row(Struct, frozen=True, kw_only=True):
     """One row while it is read: column -> text, and its place for messages."""
 
     row: Mapping[str, str]

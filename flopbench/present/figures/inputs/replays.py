@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.units import number_of
@@ -17,8 +18,7 @@ from flopbench.replay.records import Replay, load_replay
 Replays: TypeAlias = "str | Path | Replay | Sequence[str | Path | Replay]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedReplay:
+class NamedReplay(Struct, frozen=True, kw_only=True):
     """One replay, and where it was read: for a record, the file of the log that was replayed."""
 
     name: str

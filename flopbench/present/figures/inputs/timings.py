@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.core.remarks import Remark
@@ -42,8 +43,7 @@ ROWS = (
 """Options that choose rows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedRow:
+class TimedRow(Struct, frozen=True, kw_only=True):
     """One row that was measured.
 
     Attributes:
@@ -108,8 +108,7 @@ PARTS: Mapping[str, Callable[[TimedRow], str]] = {
 """What distinguishes timings of one model."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimingGroup:
+class TimingGroup(Struct, frozen=True, kw_only=True):
     """Rows that share one line, or one roof.
 
     Attributes:
@@ -123,8 +122,7 @@ class TimingGroup:
     rows: tuple[tuple[str, TimedRow], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedFigure:
+class TimedFigure(Struct, frozen=True, kw_only=True):
     """What figures of timings share.
 
     Attributes:
