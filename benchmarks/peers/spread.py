@@ -133,7 +133,7 @@ def section(data: dict[str, Any]) -> str:
         "processes; the others get as much time as that took, warm-up and building included. "
         "Processes are forked from one that has loaded torch. flopbench's headline is the median "
         "of the medians of CPU time, of samples taken at the machine's best pace, which is "
-        "measured once, with its roofs; a slow phase is waited out for up to ten seconds. "
+        "measured once, with its roofs; a slow phase is waited out for up to 25 seconds. "
         "The others take wall time: the median of "
         "`blocked_autorange`, pytest-benchmark's median, and the mean of 40 calls after 10 as in "
         "timm's `benchmark.py`, again until the time is up. Beside a load: a process a core that "

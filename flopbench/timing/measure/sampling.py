@@ -40,13 +40,13 @@ SHORTEST_SAMPLE_S = 1e-3
 """Calls on a host clock are grouped until a sample lasts as long: reading the clocks takes about
 a microsecond, and a scheduler tick then matters little."""
 
-PACE_WITHIN = 0.15
+PACE_WITHIN = 0.06
 """A sample counts if a fixed piece of work beside it took no more than this share above its best
 time. A shared processor falls into phases of 1 to 30 s in which all calls take half as long again,
-that work as well; within its quick phases the work varied by a tenth either way."""
+that work as well; within its quick phases all drift by a tenth."""
 
-PATIENCE_S = 10.0
-"""Seconds beyond the budget for which a slow phase is waited out."""
+PATIENCE_S = 25.0
+"""Seconds beyond the budget for which such samples are waited for."""
 
 Call = Callable[[], Any]
 

@@ -169,7 +169,7 @@ def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
             (
                 "the machine ran at 80 % of its best pace in 3 of 3 processes: repeat it later, or "
                 "measure its pace with --refresh",
-                "94 % of the samples are left out: the machine was slow meanwhile",
+                "97 % of the samples are left out: the machine was slow meanwhile",
             ),
         ),
         # Two others in the last recorded reading; idle starts and small steps of clocks are calm.
