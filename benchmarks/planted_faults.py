@@ -1235,6 +1235,20 @@ FAULTS = (
         ("tests/light/timing/test_sampling.py",),
     ),
     Fault(
+        "a headline is CPU time at whatever pace",
+        "flopbench/timing/records.py",
+        "cpu_s / pace_s * (self.best_pace_s or pace_s)",
+        "cpu_s / pace_s * pace_s",
+        ("tests/light/timing/test_time_verdicts.py",),
+    ),
+    Fault(
+        "each process of a run has the best pace that it saw",
+        "flopbench/timing/run.py",
+        "return replace(run, best_pace_s=min(seen)) if run.best_pace_s else run",
+        "return run",
+        ("tests/light/timing/test_time_verdicts.py",),
+    ),
+    Fault(
         "the best pace that was known is forgotten",
         "flopbench/timing/measure/sampling.py",
         "return own if self._known_s is None else min(own, self._known_s)",

@@ -193,14 +193,14 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
 
 def _match(a: Timing, b: Timing) -> bool:
     """Return whether samples can be paired: equal numbers of processes and of samples in each."""
-    sizes = [[len(run.columns[row.lead]) for run in row.processes] for row in (a, b)]
+    sizes = [[len(run.samples(row.lead)) for run in row.processes] for row in (a, b)]
     return sizes[0] == sizes[1]
 
 
 def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[float, float] | None]:
     if a.failed or b.failed:
         return None, None
-    below, above = ([run.columns[row.lead] for run in row.processes] for row in (a, b))
+    below, above = ([run.samples(row.lead) for run in row.processes] for row in (a, b))
     if min(map(min, below)) <= 0 or min(map(min, above)) <= 0:
         return None, None
     if paired:

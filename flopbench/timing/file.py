@@ -112,7 +112,7 @@ def load_files(paths: Sequence[str | Path]) -> TimingFile:
     return merge([TimingFile.load(path) for path in paths])
 
 
-PACE_FIELDS: dict[str, Any] = {"left_out": {}, "pace_s": None, "best_pace_s": None}
+PACE_FIELDS: dict[str, Any] = {"left_out": {}, "paces": [], "pace_s": None, "best_pace_s": None}
 """Of a process; left out of the text where they say nothing, as in older files."""
 
 
@@ -140,7 +140,7 @@ def _check(row: Timing, devices: int, place: str) -> None:
             raise DataError(f"{place}: {name} is {value!r} where one of {listed} was expected")
     if row.device >= devices:
         raise DataError(f"{place}: device is {row.device}, but the file has {devices} devices")
-    if any(row.lead not in run.columns for run in row.processes):
+    if not all(run.samples(row.lead) for run in row.processes):
         raise DataError(f"{place}: lead is {row.lead!r}, a column that a process does not have")
 
 

@@ -20,7 +20,7 @@ from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.processes import one_more_process
 from flopbench.timing.records import Timing, TimingSpec, Work
-from flopbench.timing.run import Effort, in_rounds, primary_column_of, protocol
+from flopbench.timing.run import Effort, at_one_pace, in_rounds, primary_column_of, protocol
 
 LARGEST_PX = 4096
 """Longest side of a resized frame, px: 200 MB as floats, if square."""
@@ -103,7 +103,7 @@ def time_pipeline(
     rows[0] = replace(rows[0], notes=(of,))
 
     def file(done: Sequence[Timing]) -> TimingFile:
-        return TimingFile(rows=tuple(done), devices=(clip.facts,), protocol=protocol(effort))
+        return TimingFile(rows=at_one_pace(done), devices=(clip.facts,), protocol=protocol(effort))
 
     def keep(done: Sequence[Timing]) -> None:
         if effort.keep is not None:

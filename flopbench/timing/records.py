@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
 from flopbench.core.records import Count, NonNegative, Positive, Record
 from flopbench.core.statistics import median
 from flopbench.timing.gpu_readings import GpuReading
 
-PRIMARY_COLUMNS = {"cpu_s": "CPU time", "wall_s": "wall", "end_to_end_s": "end to end"}
+PACED = "paced_s"
+"""CPU time at the machine's best pace, the one column that ``ProcessRun.samples`` makes."""
+PRIMARY_COLUMNS = {
+    PACED: "CPU time (at the machine's best pace)",
+    "cpu_s": "CPU time",
+    "wall_s": "wall",
+    "end_to_end_s": "end to end",
+}
 """Primary column (the one that a headline is computed from) -> its display name."""
 
 
@@ -81,9 +88,10 @@ class ProcessRun(Record, frozen=True, kw_only=True):
             on a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, if a graph could be captured,
             ``graph_s`` on CUDA.
         left_out: the same of samples taken while the machine was slow.
-        pace_s: seconds of a fixed piece of work about the median sample; None where it was not
-            done: on accelerators, with several threads, in older files.
-        best_pace_s: its best, as far as this process knew.
+        paces: seconds of a fixed piece of work about each sample of ``columns``; empty where it was
+            not done: on accelerators, with several threads, in older files.
+        pace_s: the median of them.
+        best_pace_s: its best, as far as was known.
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
         readings: of NVML meanwhile.
         images_done: (seconds, images) on the clock of the readings.
@@ -98,6 +106,7 @@ class ProcessRun(Record, frozen=True, kw_only=True):
     calls_per_sample: Positive
     columns: Mapping[str, tuple[NonNegative, ...]]
     left_out: Mapping[str, tuple[NonNegative, ...]] = {}
+    paces: tuple[Annotated[float, Meta(gt=0)], ...] = ()
     pace_s: NonNegative | None = None
     best_pace_s: NonNegative | None = None
     peak_bytes: Count | None = None
@@ -109,10 +118,20 @@ class ProcessRun(Record, frozen=True, kw_only=True):
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError("a process has no samples, or columns of different lengths")
+        if self.paces and {len(self.paces)} != lengths:
+            raise ValueError("a process has not one pace for each sample")
 
-    def median_s(self, column: str) -> float:
-        """Return the median of a column."""
-        return median(self.columns[column])
+    def samples(self, column: str) -> Sequence[float]:
+        """Return a column; empty where there is none.
+
+        ``paced_s`` is CPU time over the pace about the sample, times the best pace: what a sample
+        would have taken had the machine not slowed down. Where no pace was read, it is CPU time.
+        """
+        seconds = self.columns.get("cpu_s" if column == PACED else column, ())
+        if column != PACED or not self.paces:
+            return seconds
+        pairs = zip(seconds, self.paces, strict=True)
+        return [cpu_s / pace_s * (self.best_pace_s or pace_s) for cpu_s, pace_s in pairs]
 
 
 class Work(Record, frozen=True, kw_only=True):
@@ -195,7 +214,7 @@ class Timing(Record, frozen=True, kw_only=True):
     def medians(self, column: str = "") -> list[float]:
         """Return the median of each process that has the column (default: the primary one)."""
         name = column or self.lead
-        return [run.median_s(name) for run in self.processes if name in run.columns]
+        return [median(found) for run in self.processes if (found := run.samples(name))]
 
     def paces(self) -> list[float]:
         """Return the machine's pace in each process that read it, as a share of the best of all."""
@@ -204,7 +223,7 @@ class Timing(Record, frozen=True, kw_only=True):
 
     def pooled(self) -> list[float]:
         """Return the samples of all processes, of the primary column."""
-        return [value for run in self.processes for value in run.columns[self.lead]]
+        return [value for run in self.processes for value in run.samples(self.lead)]
 
     def least_s(self) -> float | None:
         """Return the least time of a call: of its operators in turn; None if they are unknown."""

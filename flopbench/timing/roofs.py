@@ -21,9 +21,9 @@ from flopbench.counting import cache
 from flopbench.timing.devices import DTYPES, MUST_MATCH, DeviceFacts
 from flopbench.timing.verdicts import WAITING
 
-SCHEMA = 2
-"""1: first form. 2: with the machine's pace. A changed measurement needs a new number, so that no
-old roof is used."""
+SCHEMA = 3
+"""1: first form. 2: with the machine's pace. 3: that of products, not of Python. A changed
+measurement needs a new number, so that no old roof is used."""
 
 Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 

@@ -27,7 +27,7 @@ from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.measure import sampling
 from flopbench.timing.processes import JOBS, one_more_process, roofs_of
-from flopbench.timing.records import Timing, TimingSpec, Work
+from flopbench.timing.records import PACED, ProcessRun, Timing, TimingSpec, Work
 from flopbench.timing.roofs import store_roofs
 from flopbench.timing.sweeps import Probe, key_batches, sweep
 
@@ -301,8 +301,9 @@ class _Session:
         return timed
 
     def file(self, rows: Iterable[Timing]) -> TimingFile:
+        """Return rows as a file."""
         settings = protocol(self.effort)
-        return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=settings)
+        return TimingFile(rows=at_one_pace(rows), devices=(self.facts,), protocol=settings)
 
     def keep(self, rows: Iterable[Timing]) -> None:
         """Hand over what was measured so far."""
@@ -313,6 +314,20 @@ class _Session:
         """Return the memory that limits a sweep on the CPU; a GPU reports when it is full."""
         total = self.facts.facts.get("memory.total_bytes")
         return total if self.facts.device == "cpu" and isinstance(total, int) else None
+
+
+def at_one_pace(rows: Iterable[Timing]) -> tuple[Timing, ...]:
+    """Return the rows of a run, the best pace in each process being the best that any of them knew.
+
+    A process knows what those before it saw; the last one may have seen better.
+    """
+    rows = tuple(rows)
+    seen = [run.best_pace_s for row in rows for run in row.processes if run.best_pace_s]
+
+    def known(run: ProcessRun) -> ProcessRun:
+        return replace(run, best_pace_s=min(seen)) if run.best_pace_s else run
+
+    return tuple(replace(row, processes=tuple(map(known, row.processes))) for row in rows)
 
 
 def _too_large(profile: CostProfile | None) -> str:
@@ -335,12 +350,12 @@ def primary_column_of(spec: TimingSpec) -> str:
     """Return the primary column: the one that the headline is computed from.
 
     On an accelerator end to end: what a caller waits for. On a CPU with one thread the process's
-    CPU time, which leaves out time taken by other processes; else wall time, since threads that
-    wait for each other spin.
+    CPU time, which leaves out time taken by other processes, at the machine's best pace; else wall
+    time, since threads that wait for each other spin.
     """
     if spec.device != "cpu":
         return "end_to_end_s"
-    return "cpu_s" if spec.threads == 1 else "wall_s"
+    return PACED if spec.threads == 1 else "wall_s"
 
 
 def protocol(effort: Effort) -> dict[str, int | float]:

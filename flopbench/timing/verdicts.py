@@ -23,7 +23,7 @@ from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.gpu_readings import Energy, energy_per_image_j, foreign, throttled
 from flopbench.timing.peaks import peak_of
-from flopbench.timing.records import Timing
+from flopbench.timing.records import PACED, Timing
 
 STABLE_WITHIN = 0.05
 """If a repeat is expected within ± this share, the headline may be quoted to two digits."""
@@ -179,13 +179,17 @@ def call_s(row: Timing) -> float:
     return median(row.medians("wall_s" if idle_share(row) > IDLE else ""))
 
 
+def _is_cpu_time(row: Timing) -> bool:
+    return row.lead in ("cpu_s", PACED)
+
+
 def idle_share(row: Timing) -> float:
     """Return the share of the wall time in which the model neither computed nor was kept from it.
 
     It is known only where CPU time is primary.
     """
     wall, cpu, wait = (median(row.medians(name) or [0.0]) for name in ("wall_s", "cpu_s", "wait_s"))
-    known = row.lead == "cpu_s" and cpu > 0 and wall > 0
+    known = _is_cpu_time(row) and cpu > 0 and wall > 0
     return max(0.0, 1 - (cpu + wait) / wall) if known else 0.0
 
 
@@ -245,18 +249,18 @@ def _verdict(
     impossible = _impossible(row, achieved, sheet)
     severe, minor = _findings(row, columns)
     others = _others(row, columns)
-    if others and row.lead != "cpu_s":
+    if others and not _is_cpu_time(row):
         minor.append(others)
     verdict: TimingVerdict = "noisy" if minor else "stable"
     if impossible or severe:
         verdict = "invalid" if impossible else "unstable"
-    remarks = [others] if others and row.lead == "cpu_s" else []
+    remarks = [others] if others and _is_cpu_time(row) else []
     return verdict, (*impossible, *severe, *minor, *remarks, *_left_out(row))
 
 
 def _left_out(row: Timing) -> list[str]:
     """Say which share of the samples does not count, where it is worth a word."""
-    left = sum(len(run.left_out.get(row.lead, ())) for run in row.processes)
+    left = sum(len(next(iter(run.left_out.values()), ())) for run in row.processes)
     share = left / (left + len(row.pooled()))
     if share < WORTH_A_WORD:
         return []
@@ -307,7 +311,7 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
     if others:
         minor.append(f"{others} other processes used the GPU")
     _spread(row, severe, minor)
-    widths = [half_width(run.columns[row.lead]) for run in row.processes]
+    widths = [half_width(run.samples(row.lead)) for run in row.processes]
     if max(widths) > STABLE_WITHIN:
         minor.append(
             f"the median of a process is known only to ±{max(widths):.1%}"
@@ -330,7 +334,7 @@ def _others(row: Timing, columns: dict[str, float]) -> str:
     share = columns.get("wait_s", 0.0) / (columns.get("wall_s") or math.inf)
     if share <= WAITING:
         return ""
-    what = "CPU time, without it" if row.lead == "cpu_s" else "wall time, with it"
+    what = "CPU time, without it" if _is_cpu_time(row) else "wall time, with it"
     return f"others used {percentage(share)} of the time: ms are {what}"
 
 

@@ -147,7 +147,9 @@ def test_a_row_holds_theory_and_raw_samples(folder: Path, mixed: Done) -> None:
     assert run.warm_up_calls >= 10
     assert run.peak_bytes is not None
     assert 0 < (run.best_pace_s or 0) < 2 * (run.pace_s or 0)
-    assert row.lead == "cpu_s"
+    assert row.lead == "paced_s"
+    assert len(run.paces) == len(run.columns["cpu_s"])
+    assert max(run.paces) > min(run.paces) > 0
     assert {"flops_per_s", "bytes_per_s", "measured_unix_s", "spread"} <= set(row.roofs)
     assert row.roofs["flops_per_s"]
     assert (row.roofs["measured_unix_s"] or 0) > 1.7e9  # after 2023
@@ -177,7 +179,7 @@ def test_every_text_states_what_its_figures_are(
     for words in (
         "GMACs: dense multiply-accumulates of one image, counter torch",
         "1 MAC = 2 FLOPs",
-        "CPU time of one call",
+        "CPU time (at the machine's best pace) of one call",
         "1 fresh processes",
         "random weights",
         "Measured roofs",

@@ -131,6 +131,7 @@ def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:
     fields: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__struct_fields__}
     for kind in ("columns", "left_out"):
         fields[kind] = {name: tuple(values) for name, values in fields[kind].items()}
+    fields["paces"] = tuple(fields["paces"])
     return ProcessRun(**{"first_s": first_s, **fields, **changes})
 
 

@@ -135,6 +135,7 @@ def run_fields(sampled: Sampled, first_s: float, parts: int = 1) -> dict[str, An
         "first_s": round(first_s / parts, DIGITS),
         "warm_up_calls": sampled.warm_up_calls * parts,
         "calls_per_sample": sampled.calls_per_sample * parts,
+        "paces": [round(seconds, DIGITS) for seconds in sampled.paces],
         **{
             kind: {
                 name: [round(seconds / parts, DIGITS) for seconds in values]

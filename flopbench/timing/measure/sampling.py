@@ -40,10 +40,10 @@ SHORTEST_SAMPLE_S = 1e-3
 """Calls on a host clock are grouped until a sample lasts as long: reading the clocks takes about
 a microsecond, and a scheduler tick then matters little."""
 
-PACE_WITHIN = 0.06
+PACE_WITHIN = 0.15
 """A sample counts if a fixed piece of work beside it took no more than this share above its best
 time. A shared processor falls into phases of 1 to 30 s in which all calls take half as long again,
-that work as well; within its quick phases all drift by a tenth."""
+that work as well; within its quick phases all drift by a tenth, which their pace takes out."""
 
 PATIENCE_S = 25.0
 """Seconds beyond the budget for which such samples are waited for."""
@@ -55,7 +55,7 @@ class Clock(Protocol):
     """A clock that times calls.
 
     Attributes:
-        lead: the primary column, which headlines and stopping decisions use.
+        lead: the column that stopping decisions use.
         groups_calls: whether a sample may hold several short calls.
     """
 
@@ -83,6 +83,7 @@ class Sampled(Struct, kw_only=True):
     calls_per_sample: int = 1
     columns: dict[str, list[float]] = {}
     left_out: dict[str, list[float]] = {}
+    paces: list[float] = []
     pace_s: float | None = None
     best_pace_s: float | None = None
 
@@ -168,7 +169,7 @@ def sample(
         if waiting and spent_s < PATIENCE_S:
             continue
         precise = taken % CHECK_EVERY == 0 and all(
-            half_width([sampled.columns[clock.lead][i] for i in quick]) <= PRECISE_WITHIN
+            half_width(paces.scaled(sampled.columns[clock.lead], quick)) <= PRECISE_WITHIN
             for sampled in results
         )
         if precise or spent_s >= 0:
@@ -178,7 +179,7 @@ def sample(
     for sampled in results:
         sampled.stopped = "precise" if precise else "budget"
         sampled.keep(quick)
-        sampled.pace_s, sampled.best_pace_s = paces.about(quick)
+        paces.tell(sampled, quick)
     return results
 
 
@@ -214,8 +215,12 @@ class _Paces:
         """Return the places of the samples with the best pace, in order of time."""
         return sorted(sorted(range(len(self._about)), key=self._about.__getitem__)[:number])
 
-    def about(self, places: Sequence[int]) -> tuple[float, float] | tuple[None, None]:
-        """Return the pace about the median of samples, and the best; None where it is not read."""
-        if self._readings[0] is None:
-            return None, None
-        return median([self._about[place] for place in places]), self._best_s()
+    def scaled(self, seconds: Sequence[float], places: Sequence[int]) -> list[float]:
+        """Return samples over their pace, which is 1 where it is not read."""
+        return [seconds[place] / (self._about[place] or 1.0) for place in places]
+
+    def tell(self, sampled: Sampled, places: Sequence[int]) -> None:
+        """Say the pace about each sample, its median, and the best; nothing if it is not read."""
+        if self._readings[0] is not None:
+            sampled.paces = [self._about[place] for place in places]
+            sampled.pace_s, sampled.best_pace_s = median(sampled.paces), self._best_s()

@@ -135,7 +135,8 @@ def test_samples_of_a_slow_phase_are_set_apart() -> None:
     sampled = paced(slow_between(1.25, 1.5))
     assert sampled.columns["cpu_s"] == [1 / 16] * 17
     assert sampled.left_out["cpu_s"] == [3 / 32] * 3
-    assert (sampled.pace_s, sampled.best_pace_s) == (1 / 1024, 1 / 1024)
+    assert (sampled.paces, sampled.pace_s) == ([1 / 1024] * 17, 1 / 1024)
+    assert sampled.best_pace_s == 1 / 1024
     assert sampled.stopped == "precise"
 
 
@@ -150,11 +151,18 @@ def test_a_machine_that_stays_slow_is_waited_for_and_said_to_be_slow() -> None:
 
 
 def test_a_pace_within_the_tolerance_counts() -> None:
-    """One part in seventeen slower is within 6 %, one in sixteen is not."""
-    inside = paced(slow_between(1.5, math.inf, 18 / 17), best_pace_s=1 / 1024)
+    """A seventh slower is within 15 %, a sixth is not."""
+    inside = paced(slow_between(1.5, math.inf, 8 / 7), best_pace_s=1 / 1024)
     assert not inside.left_out
-    outside = paced(slow_between(1.5, 2.5, 17 / 16), best_pace_s=1 / 1024)
+    outside = paced(slow_between(1.5, 2.5, 7 / 6), best_pace_s=1 / 1024)
     assert outside.left_out
+
+
+def test_samples_are_precise_at_their_pace() -> None:
+    """Five of ten are an eighth slower, as the machine is: that is no noise of the call."""
+    sampled = paced(slow_between(1.25 + 5 / 16, math.inf, 9 / 8), best_pace_s=1 / 1024)
+    assert sampled.columns["cpu_s"] == [1 / 16] * 5 + [9 / 128] * 5
+    assert (sampled.stopped, sampled.left_out) == ("precise", {})
 
 
 def test_calls_that_take_turns_leave_the_same_samples_out() -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from flopbench.timing.gpu_readings import GpuReading, throttle_names
 from flopbench.timing.records import Timing, TimingSpec, Work
+from flopbench.timing.run import at_one_pace
 from flopbench.timing.sweeps import Probe
 from flopbench.timing.verdicts import summarise
 
@@ -161,6 +162,12 @@ def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
             lambda: timed(alike(phases=lambda now: 1.0 + int(now * 2) % 2), fewest=20),
             "stable",
             ("45 % of the samples are left out: the machine was slow meanwhile",),
+        ),
+        # An eighth slower throughout, as the machine was: that counts, and is a repeat's time.
+        (
+            lambda: timed(alike(phases=lambda _now: 1.125), best_pace_s=1 / 1024, lead="paced_s"),
+            "stable",
+            (),
         ),
         # One that never sees the best pace, which it is told, waits and is marked.
         (
@@ -451,3 +458,34 @@ def test_a_model_that_waits_has_the_throughput_of_the_wall_clock(
     assert summary.achieved_flops_per_s == pytest.approx(2e9 * images_per_s)
     assert summary.headline_s == 1 / 16
     assert Probe.of(row).images_per_s == summary.images_per_s
+
+
+def test_a_headline_at_the_best_pace_is_that_of_a_machine_without_phases() -> None:
+    """Processes that met the machine an eighth slower, a sixteenth and not at all agree at 1/16 s.
+
+    CPU time stays as it was read; without a pace it is the headline.
+    """
+    runs = [
+        timed([NoiseClock(1 / 16, phases=lambda _now, p=p: p)], best_pace_s=1 / 1024)
+        for p in (1.125, 1.0625, 1.0)
+    ]
+    row = replace(runs[0], lead="paced_s", processes=tuple(run.processes[0] for run in runs))
+    assert row.medians() == [1 / 16] * 3
+    assert row.medians("cpu_s") == [9 / 128, 17 / 256, 1 / 16]
+    summary = summarise(row, CPU)
+    assert (summary.verdict, summary.headline_s, summary.columns["cpu_s"]) == (
+        "stable",
+        1 / 16,
+        17 / 256,
+    )
+    plain = timed(alike(), lead="paced_s")
+    assert plain.medians() == plain.medians("cpu_s") == [1 / 16] * 3
+
+
+def test_all_processes_of_a_run_have_the_best_pace_that_one_of_them_saw() -> None:
+    """The first ran while the machine was slow and knew no better; accelerators know none."""
+    slow, quick = (timed([NoiseClock(p / 16, phases=lambda _now, p=p: p)]) for p in (1.5, 1.0))
+    rows = at_one_pace([replace(slow, lead="paced_s"), quick, timed(alike())])
+    assert [row.processes[0].best_pace_s for row in rows] == [1 / 1024, 1 / 1024, None]
+    assert slow.medians() == [9 / 64]  # 1.5 / 16 s, half as long again
+    assert rows[0].medians() == [3 / 32]

@@ -246,6 +246,11 @@ SAMPLES = "processes[0].columns.cpu_s"
             put(*RUN, "images_done", [[1.0]]),
             "processes[0].images_done[0] is a list of 1 where a list of 2",
         ),
+        (put(*RUN, "paces", [1.0]), "processes[0]: a process has not one pace for each sample"),
+        (
+            put(*RUN, "paces", [0.0] * 10),
+            "processes[0].paces[0] is 0.0 where a number of more than",
+        ),
         (put(*RUN, "flags", 3), "processes[0].flags is 3 where an object was expected"),
     ],
 )
