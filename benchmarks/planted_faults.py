@@ -1243,7 +1243,7 @@ FAULTS = (
     ),
     Fault(
         "each process of a run has the best pace that it saw",
-        "flopbench/timing/run.py",
+        "flopbench/timing/records.py",
         "return replace(run, best_pace_s=min(seen)) if run.best_pace_s else run",
         "return run",
         ("tests/light/timing/test_time_verdicts.py",),

@@ -28,7 +28,7 @@ from benchmarks.peers.common import (
     table,
     take_turns,
 )
-from benchmarks.peers.log_counters import DECODE, FLOORS, READ, STEPS, command
+from benchmarks.peers.log_counters import DECODE, FLOORS, OURS, READ, STEPS, command
 from benchmarks.peers.log_defects import defects_text, planted
 from flopbench.core.statistics import median
 from flopbench.core.units import plain_number
@@ -43,7 +43,6 @@ SIZES = (100_000, 1_000_000, 10_000_000)
 LARGEST = 100_000_000
 """Of one log more, in Parquet only, which is the log before ten times over."""
 FORMS = ("jsonl", "parquet")
-OURS = "flopbench"
 BOTH_TASKS = ("pandas", "polars", "DuckDB SQL", "plain loop")
 CASES = (
     (READ, "usage"),
@@ -209,6 +208,7 @@ def section(data: dict[str, Any]) -> str:
         "A whole process counts a log: frames of each action (`usage`), or also the decisions, "
         "from the lengths of runs, and GFLOPS per video by AR-Net's formula (`all`). flopbench "
         "always counts all, checks every record and finds repeated ids; it is compared with both. "
+        "Its process collects garbage as seldom, and ends as abruptly, as its command does. "
         "AR-Net's formula has no exact decisions. Floors: reading the bytes; decoding the "
         "decisions (JSONL by msgspec, Parquet by DuckDB into numpy) and nothing else. Every answer "
         f"is compared with the plain loop's: {_answers(data)}."

@@ -26,7 +26,7 @@ from flopbench.core.statistics import (
 )
 from flopbench.timing.devices import differing
 from flopbench.timing.file import TimingFile
-from flopbench.timing.records import Timing
+from flopbench.timing.records import Timing, at_one_pace
 from flopbench.timing.verdicts import too_few
 
 SAME_WITHIN = 0.02
@@ -133,9 +133,11 @@ def compare_files(
             f"{names[0]} and {names[1]} have no row in common",
             f"{names[0]} has {a.rows[0].what}; {names[1]} has {b.rows[0].what}",
         )
+    pairs = []
     for one, other in matched:
-        apart = [] if anyway else differing(a.device_of(one), b.device_of(other))
-        if apart:
+        apart = differing(a.device_of(one), b.device_of(other))
+        pairs.append((one, other) if apart else at_one_pace((one, other)))
+        if apart and not anyway:
             listed = "; ".join(f"{key}: {x!r} and {y!r}" for key, x, y in apart)
             raise NotComparableError(
                 f"{names[0]} and {names[1]} were not measured under the same conditions: {listed}",
@@ -144,7 +146,7 @@ def compare_files(
             )
     taken = {id(row) for pair in matched for row in pair}
     return ComparedFiles(
-        pairs=tuple(compare_rows(one, other, paired=False) for one, other in matched),
+        pairs=tuple(compare_rows(one, other, paired=False) for one, other in pairs),
         only_a=tuple(row for row in a.rows if id(row) not in taken),
         only_b=tuple(row for row in b.rows if id(row) not in taken),
     )

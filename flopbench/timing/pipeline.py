@@ -19,8 +19,8 @@ from flopbench.core.workers import run_job
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.processes import one_more_process
-from flopbench.timing.records import Timing, TimingSpec, Work
-from flopbench.timing.run import Effort, at_one_pace, in_rounds, primary_column_of, protocol
+from flopbench.timing.records import Timing, TimingSpec, Work, at_one_pace
+from flopbench.timing.run import Effort, in_rounds, primary_column_of, protocol
 
 LARGEST_PX = 4096
 """Longest side of a resized frame, px: 200 MB as floats, if square."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from flopbench.core.records import Count, NonNegative, Positive, Record
 from flopbench.core.statistics import median
@@ -242,3 +243,17 @@ class Timing(Record, frozen=True, kw_only=True):
     def peak_bytes(self) -> int | None:
         """Return the peak memory of the process that took most; None if unknown."""
         return max((r.peak_bytes for r in self.processes if r.peak_bytes is not None), default=None)
+
+
+def at_one_pace(rows: Iterable[Timing]) -> tuple[Timing, ...]:
+    """Return rows of one machine, each process with the best pace that any of them knew.
+
+    A process knows what those before it saw; a later one may have seen better.
+    """
+    rows = tuple(rows)
+    seen = [run.best_pace_s for row in rows for run in row.processes if run.best_pace_s]
+
+    def known(run: ProcessRun) -> ProcessRun:
+        return replace(run, best_pace_s=min(seen)) if run.best_pace_s else run
+
+    return tuple(replace(row, processes=tuple(map(known, row.processes))) for row in rows)

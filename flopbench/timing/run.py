@@ -27,7 +27,7 @@ from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.measure import sampling
 from flopbench.timing.processes import JOBS, one_more_process, roofs_of
-from flopbench.timing.records import PACED, ProcessRun, Timing, TimingSpec, Work
+from flopbench.timing.records import PACED, Timing, TimingSpec, Work, at_one_pace
 from flopbench.timing.roofs import store_roofs
 from flopbench.timing.sweeps import Probe, key_batches, sweep
 
@@ -314,20 +314,6 @@ class _Session:
         """Return the memory that limits a sweep on the CPU; a GPU reports when it is full."""
         total = self.facts.facts.get("memory.total_bytes")
         return total if self.facts.device == "cpu" and isinstance(total, int) else None
-
-
-def at_one_pace(rows: Iterable[Timing]) -> tuple[Timing, ...]:
-    """Return the rows of a run, the best pace in each process being the best that any of them knew.
-
-    A process knows what those before it saw; the last one may have seen better.
-    """
-    rows = tuple(rows)
-    seen = [run.best_pace_s for row in rows for run in row.processes if run.best_pace_s]
-
-    def known(run: ProcessRun) -> ProcessRun:
-        return replace(run, best_pace_s=min(seen)) if run.best_pace_s else run
-
-    return tuple(replace(row, processes=tuple(map(known, row.processes))) for row in rows)
 
 
 def _too_large(profile: CostProfile | None) -> str:

@@ -22,6 +22,7 @@ from flopbench.core.statistics import (
 from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.gpu_readings import Energy, energy_per_image_j, foreign, throttled
+from flopbench.timing.measure.sampling import PACE_WITHIN
 from flopbench.timing.peaks import peak_of
 from flopbench.timing.records import PACED, Timing
 
@@ -30,10 +31,6 @@ STABLE_WITHIN = 0.05
 
 NOISY_WITHIN = 0.20
 """Beyond ± this share a headline cannot show a quarter more work."""
-
-SLOW_WITHIN = 0.15
-"""A process about whose samples the machine was slower than its best by more than this share
-measured another machine."""
 
 LAUNCH_BOUND = 0.8
 """Enqueueing for more than this share of the device's time limits the device."""
@@ -298,7 +295,7 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
         severe.append(
             f"{unsettled} of {len(row.processes)} processes did not settle in {calls} warm-up calls"
         )
-    slow = [pace for pace in row.paces() if pace * (1 + SLOW_WITHIN) < 1]
+    slow = [pace for pace in row.paces() if pace * (1 + PACE_WITHIN) < 1]
     if slow:
         severe.append(
             f"the machine ran at {percentage(min(slow))} of its best pace in {len(slow)} of "

@@ -98,7 +98,7 @@ def warm_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "subprocess", SimpleNamespace(Popen=QuickPopen, **pipes))
         patch.setattr(roofs, "WAITING", 1.0)
-        patch.setattr(verdicts, "SLOW_WITHIN", float("inf"))
+        patch.setattr(verdicts, "PACE_WITHIN", float("inf"))
         yield
 
 

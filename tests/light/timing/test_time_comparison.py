@@ -270,6 +270,23 @@ def test_another_batch_device_or_thread_count_is_refused(field: str, value: obje
     assert f"{field}: {'cpu' if field == 'device' else 1} and {value}" in caught.value.message
 
 
+def test_files_of_one_machine_are_compared_at_one_pace() -> None:
+    """The first was measured while all took an eighth longer, before a better pace was known.
+
+    Another machine has a pace of its own.
+    """
+
+    def at(pace: float) -> TimingFile:
+        clocks = [NoiseClock(1 / 16, phases=lambda _now: pace) for _ in range(3)]
+        return file(timed(clocks, lead="paced_s"))
+
+    (pair,) = compare_files(at(1.125), at(1.0), names=NAMES).pairs
+    assert (pair.a_s, pair.b_s, pair.ratio) == (1 / 16, 1 / 16, 1.0)
+    other = replace(at(1.0), devices=(some_device("AMD EPYC", cpu__model="another"),))
+    (pair,) = compare_files(at(1.125), other, names=NAMES, anyway=True).pairs
+    assert (pair.a_s, pair.b_s) == (9 / 128, 1 / 16)
+
+
 def test_files_without_a_row_in_common_are_refused() -> None:
     """One row of each is named, so that the reader sees what differs."""
     a = file(row(1.0), row(1.0, spec="resnet34@32"))

@@ -15,8 +15,7 @@ from conftest import ROOT
 from msgspec.structs import replace
 
 from flopbench.timing.gpu_readings import GpuReading, throttle_names
-from flopbench.timing.records import Timing, TimingSpec, Work
-from flopbench.timing.run import at_one_pace
+from flopbench.timing.records import Timing, TimingSpec, Work, at_one_pace
 from flopbench.timing.sweeps import Probe
 from flopbench.timing.verdicts import summarise
 
