@@ -904,7 +904,7 @@ FAULTS = (
     Fault(
         "what others used makes CPU time noisy",
         "flopbench/timing/verdicts.py",
-        'if others and row.lead != "cpu_s":',
+        "if others and not _is_cpu_time(row):",
         "if others:",
         ("tests/light/timing/test_time_verdicts.py",),
     ),
