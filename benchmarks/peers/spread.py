@@ -89,17 +89,22 @@ def _headlines(case: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def verdicts(data: dict[str, Any]) -> list[Verdict]:
-    """Compare with the best peer of each case."""
+    """Compare with the best peer, of all cases together and of each."""
+    cases = {f"{case['network']}, {case['state']}": _headlines(case) for case in data["cases"]}
+    shares: dict[str, list[float]] = {}
+    for headlines in cases.values():
+        for name, values in headlines.items():
+            shares.setdefault(name, []).extend(value / median(values) for value in values)
     found = []
-    for case in data["cases"]:
-        own = {name: spreads(values)[0] for name, values in _headlines(case).items()}
+    for case, headlines in {"all cases": shares, **cases}.items():
+        own = {name: spreads(values)[0] for name, values in headlines.items()}
         peer = min((name for name in own if name != OURS), key=own.__getitem__)
         share = own[OURS] / own[peer] if own[peer] else float("inf")
         ahead = share <= TARGET
         reason = f"{percentage(own[OURS])} against {percentage(own[peer])}"
         found.append(
             Verdict(
-                what=f"spread of latency, {case['network']}, {case['state']}",
+                what=f"spread of latency, {case}",
                 peer=f"{peer}, target {TARGET}",
                 ratio=plain_number(share),
                 ahead=ahead,
@@ -138,7 +143,8 @@ def section(data: dict[str, Any]) -> str:
         "The others take wall time: the median of "
         "`blocked_autorange`, pytest-benchmark's median, and the mean of 40 calls after 10 as in "
         "timm's `benchmark.py`, again until the time is up. Beside a load: a process a core that "
-        "counts. Range: (greatest - least) / median; IQR: of the middle half."
+        "counts. Range: (greatest - least) / median; IQR: of the middle half. All cases: the "
+        "range of headlines, each over the median of its case."
     )
     head = ["network", "machine", "timer", "median ms", "range %", "IQR %", "s a repeat", "repeats"]
     grid = table("Spread of the headline", head, rows, text=3)
