@@ -45,7 +45,8 @@ class CpuClock:
         self._waits = waited_ns() is not None
         fine = time.get_clock_info("process_time").resolution < FINE_S
         self._paced = fine and self.lead == "cpu_s"
-        self._matrices = torch.ones(3, PACE_SIZE, PACE_SIZE)
+        shape = (3, PACE_SIZE, PACE_SIZE)
+        self._matrices = torch.ones(shape, dtype=torch.float32, device="cpu")
 
     def now(self) -> float:
         return time.perf_counter()
