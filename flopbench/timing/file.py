@@ -112,7 +112,7 @@ def load_files(paths: Sequence[str | Path]) -> TimingFile:
     return merge([TimingFile.load(path) for path in paths])
 
 
-PACE_FIELDS: dict[str, Any] = {"left_out": {}, "paces": [], "pace_s": None, "best_pace_s": None}
+PACE_FIELDS: dict[str, Any] = {"left_out": {}, "paces": [], "best_pace_s": None}
 """Of a process; left out of the text where they say nothing, as in older files."""
 
 

@@ -91,7 +91,6 @@ class ProcessRun(Record, frozen=True, kw_only=True):
         left_out: the same of samples taken while the machine was slow.
         paces: seconds of a fixed piece of work about each sample of ``columns``; empty where it was
             not done: on accelerators, with several threads, in older files.
-        pace_s: the median of them.
         best_pace_s: its best, as far as was known.
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
         readings: of NVML meanwhile.
@@ -108,7 +107,6 @@ class ProcessRun(Record, frozen=True, kw_only=True):
     columns: Mapping[str, tuple[NonNegative, ...]]
     left_out: Mapping[str, tuple[NonNegative, ...]] = {}
     paces: tuple[Annotated[float, Meta(gt=0)], ...] = ()
-    pace_s: NonNegative | None = None
     best_pace_s: NonNegative | None = None
     peak_bytes: Count | None = None
     readings: tuple[GpuReading, ...] = ()
@@ -220,7 +218,7 @@ class Timing(Record, frozen=True, kw_only=True):
     def paces(self) -> list[float]:
         """Return the machine's pace in each process that read it, as a share of the best of all."""
         best_s = min((run.best_pace_s or math.inf for run in self.processes), default=math.inf)
-        return [best_s / run.pace_s for run in self.processes if run.pace_s]
+        return [best_s / median(run.paces) for run in self.processes if run.paces]
 
     def pooled(self) -> list[float]:
         """Return the samples of all processes, of the primary column."""
@@ -251,9 +249,10 @@ def at_one_pace(rows: Iterable[Timing]) -> tuple[Timing, ...]:
     A process knows what those before it saw; a later one may have seen better.
     """
     rows = tuple(rows)
-    seen = [run.best_pace_s for row in rows for run in row.processes if run.best_pace_s]
+    seen = (run.best_pace_s for row in rows for run in row.processes)
+    best_s = min(filter(None, seen), default=None)
 
     def known(run: ProcessRun) -> ProcessRun:
-        return replace(run, best_pace_s=min(seen)) if run.best_pace_s else run
+        return replace(run, best_pace_s=best_s) if run.best_pace_s else run
 
     return tuple(replace(row, processes=tuple(map(known, row.processes))) for row in rows)

@@ -84,7 +84,6 @@ class Sampled(Struct, kw_only=True):
     columns: dict[str, list[float]] = {}
     left_out: dict[str, list[float]] = {}
     paces: list[float] = []
-    pace_s: float | None = None
     best_pace_s: float | None = None
 
     def add(self, sample: dict[str, float]) -> None:
@@ -220,7 +219,7 @@ class _Paces:
         return [seconds[place] / (self._about[place] or 1.0) for place in places]
 
     def tell(self, sampled: Sampled, places: Sequence[int]) -> None:
-        """Say the pace about each sample, its median, and the best; nothing if it is not read."""
+        """Say the pace about each sample, and the best; nothing if it is not read."""
         if self._readings[0] is not None:
             sampled.paces = [self._about[place] for place in places]
-            sampled.pace_s, sampled.best_pace_s = median(sampled.paces), self._best_s()
+            sampled.best_pace_s = self._best_s()
